@@ -1,0 +1,36 @@
+"""Discrete-state generative modelling with Markov kernels whose stationary law is the data."""
+
+from discrete_ca import corruption, diagnostics, nn
+from discrete_ca.kernels import (
+    CategoricalNoiseKernel,
+    GaussianNoiseKernel,
+    TransitionKernel,
+    load_kernel,
+)
+from discrete_ca.objectives import (
+    ContrastiveAdjustment,
+    Denoising,
+    InverseLevel,
+    Objective,
+    Phase,
+    Schedule,
+)
+from discrete_ca.training import TrainConfig, Trainer
+
+__all__ = [
+    "CategoricalNoiseKernel",
+    "ContrastiveAdjustment",
+    "Denoising",
+    "GaussianNoiseKernel",
+    "InverseLevel",
+    "Objective",
+    "Phase",
+    "Schedule",
+    "TrainConfig",
+    "Trainer",
+    "TransitionKernel",
+    "corruption",
+    "diagnostics",
+    "load_kernel",
+    "nn",
+]

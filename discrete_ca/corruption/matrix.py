@@ -1,0 +1,98 @@
+"""Users' own corruption matrices: a limit, a function of the level, or a generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from discrete_ca import checks, draws
+from discrete_ca.corruption.base import Corruption
+
+
+class Matrix(Corruption):
+    """Noise given by a matrix, in one of three ways (theory, section 3.2).
+
+    * ``Matrix(R)``: a tensor of shape (K, V), the limit of a linear family
+      ``Q_b = (1 - b) I + b R``.
+    * ``Matrix(f)``: a callable b -> (K, V) with f(0) the (padded) identity. To be saved, it must be
+      a function of an importable module.
+    * ``Matrix(generator=G, time=T)``: ``Q_b = expm(T b G)`` for a generator G of shape (K, K), rows
+      summing to 0 and non-negative off the diagonal. A long T nearly forgets; `forgets` says
+      whether it does to 1e-9.
+
+    Raises:
+        ValueError: for matrices that are not row-stochastic or not of one shape, an f whose
+            f(0) is not the identity, or a G that is no generator.
+
+    Example:
+        >>> Matrix(torch.tensor([[0.0, 1.0], [1.0, 0.0]])).matrix(0.25)
+        tensor([[0.7500, 0.2500],
+                [0.2500, 0.7500]], dtype=torch.float64)
+    """
+
+    limit: Tensor | None
+    rates: Tensor | None
+
+    def __init__(
+        self,
+        source: Tensor | Callable[[float], Tensor] | None = None,
+        *,
+        generator: Tensor | None = None,
+        time: float = 8.0,
+    ) -> None:
+        if (source is None) == (generator is None):
+            raise ValueError("Matrix takes exactly one of source and generator")
+        if not time > 0:
+            raise ValueError(f"time was {time}; allowed: a number > 0")
+        given = source if isinstance(source, Tensor) else generator
+        first = given if given is not None else source(0.0)  # type: ignore[operator, misc]
+        if first.ndim != 2:
+            raise ValueError(f"matrix has shape {tuple(first.shape)}; allowed: (K, V)")
+        super().__init__(first.shape[0], first.shape[1])
+        self.function = source if given is None else None
+        self.time = float(time)
+        self.linear = isinstance(source, Tensor)
+        self.register_buffer("limit", source.double() if isinstance(source, Tensor) else None)
+        self.register_buffer("rates", None if generator is None else self._rates(generator))
+        for level in (0.0, 0.5, 1.0):
+            q = self.checked_matrix(level)
+            if level == 0.0 and not torch.allclose(q, torch.eye(*q.shape).to(q)):
+                raise ValueError("matrix(0) is not the identity; at level 0 nothing may change")
+
+    @staticmethod
+    def _rates(generator: Tensor) -> Tensor:
+        g = generator.double()
+        off = g - torch.diag(g.diagonal()) if g.shape[0] == g.shape[1] else g
+        if g.shape[0] != g.shape[1] or bool((off < 0).any()) or float(g.sum(-1).abs().max()) > 1e-6:
+            raise ValueError(
+                f"generator of shape {tuple(g.shape)} is not a rate matrix; allowed: (K, K), "
+                "non-negative off the diagonal, rows summing to 0"
+            )
+        return g
+
+    def matrix(self, level: float) -> Tensor:
+        """Q_b, shape (K, V)."""
+        if self.limit is not None:
+            identity = torch.eye(*self.limit.shape).to(self.limit)
+            return (1 - level) * identity + level * self.limit
+        if self.rates is not None:
+            return torch.linalg.matrix_exp(self.time * level * self.rates)
+        assert self.function is not None
+        return self.function(level)  # type: ignore[operator, no-any-return]
+
+    def _sample(self, z: Tensor, b: Tensor, generator: torch.Generator | None) -> Tensor:
+        if self.limit is None:
+            return super()._sample(z, b, generator)
+        redraw = draws.uniform(z.shape, z.device, generator) < checks.spread(b, z)
+        fresh = draws.categorical(self.limit.log()[z], generator)
+        return torch.where(redraw, fresh, z)
+
+    def log_likelihood(self, x: Tensor, level: checks.Level) -> Tensor:
+        """``log Q_b[., x_i]``, shape (B, *S, K)."""
+        if self.limit is None:
+            return super().log_likelihood(x, level)
+        b = checks.spread(checks.levels(level, x.shape[0], x.device), x).unsqueeze(-1).double()
+        every = torch.arange(self.num_categories, device=x.device)
+        return ((1 - b) * (x.unsqueeze(-1) == every) + b * self.limit.T[x]).log()

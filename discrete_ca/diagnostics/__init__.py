@@ -1,0 +1,5 @@
+"""Diagnostics: what a chain converges to, exactly, and how fast it mixes."""
+
+from discrete_ca.diagnostics import exact
+
+__all__ = ["exact"]

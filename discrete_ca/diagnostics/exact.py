@@ -1,0 +1,282 @@
+r"""Everything about a chain on a small space, by enumeration in float64.
+
+States x of shape S over V values are ordered as numbers of D digits in base V, the first site most
+significant, which is the order of `states`. Laws are vectors (V^D,), kernels matrices (V^D, V^D)
+with ``P[x, y] = p(y|x)``, so that a step of the law is ``pi @ P``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from discrete_ca.corruption import Corruption
+from discrete_ca.errors import SpaceTooLargeError
+from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel
+
+MAX_STATES = 4096
+"""Largest V^D that is enumerated: a matrix of 16.8 million entries, 134 MB."""
+
+_PAIRS_AT_ONCE = 1 << 18
+
+
+def num_states(values: int, shape: Sequence[int]) -> int:
+    """V^D, refused above `MAX_STATES`.
+
+    Raises:
+        SpaceTooLargeError: for a larger space.
+
+    Example:
+        >>> num_states(2, (3, 3))
+        512
+    """
+    sites = math.prod(shape)
+    if sites * math.log(values) > math.log(MAX_STATES) + 1e-9:
+        raise SpaceTooLargeError(
+            f"{values} values on {sites} sites are {values}^{sites} states; "
+            f"allowed: at most {MAX_STATES}"
+        )
+    return int(values**sites)
+
+
+def states(values: int, shape: Sequence[int]) -> Tensor:
+    """All states in order, long, shape (V^D, *S).
+
+    Example:
+        >>> states(2, (2,))
+        tensor([[0, 0],
+                [0, 1],
+                [1, 0],
+                [1, 1]])
+    """
+    count, sites = num_states(values, shape), math.prod(shape)
+    place = values ** torch.arange(sites - 1, -1, -1)
+    return (torch.arange(count)[:, None] // place % values).reshape(count, *shape)
+
+
+def product_laws(site_probs: Tensor) -> Tensor:
+    """Joint laws of independent sites: (N, *S, V) to (N, V^D).
+
+    Example:
+        >>> product_laws(torch.tensor([[[0.5, 0.5], [0.0, 1.0]]]))
+        tensor([[0.0000, 0.5000, 0.0000, 0.5000]])
+    """
+    sites = site_probs.reshape(site_probs.shape[0], -1, site_probs.shape[-1])
+    joint = sites.new_ones(sites.shape[0], 1)
+    for i in range(sites.shape[1]):
+        joint = (joint.unsqueeze(-1) * sites[:, i].unsqueeze(1)).flatten(1)
+    return joint
+
+
+@torch.no_grad()
+def transition_matrix(
+    kernel: TransitionKernel,
+    shape: Sequence[int],
+    level: float,
+    target_level: float | None = None,
+    **conditions: Any,
+) -> Tensor:
+    """P[x, y] = p(y|x) of a kernel, (V^D, V^D) in float64.
+
+    Categorical noise kernels are enumerated a site at a time; any other kernel with a
+    `num_states` attribute by `log_prob` of every pair.
+
+    Args:
+        kernel: the kernel.
+        shape: S.
+        level: b_x.
+        target_level: b_y; None for an equal-level step.
+        conditions: label or known, each for one example, passed to `transition`.
+
+    Raises:
+        SpaceTooLargeError: for more than `MAX_STATES` states.
+    """
+    values = int(getattr(kernel, "num_states", 0) or kernel.corruption.num_states)  # type: ignore[union-attr]
+    x = states(values, shape)
+    b_x = torch.tensor(float(level), dtype=torch.float64)
+    b_y = None if target_level is None else torch.tensor(float(target_level), dtype=torch.float64)
+    if isinstance(kernel, CategoricalNoiseKernel):
+        law = kernel.transition(x, b_x, b_y, **conditions)
+        return product_laws(law.probs())
+    rows = []
+    for start in range(0, len(x), max(1, _PAIRS_AT_ONCE // len(x))):
+        part = x[start : start + max(1, _PAIRS_AT_ONCE // len(x))]
+        pairs = part.repeat_interleave(len(x), 0)
+        law = kernel.transition(pairs, b_x, b_y, **conditions)  # type: ignore[assignment]
+        rows.append(law.log_prob(x.repeat(len(part), *(1,) * len(shape))).double().exp())
+    return torch.cat(rows).reshape(len(x), len(x))
+
+
+@torch.no_grad()
+def read_out_matrix(
+    kernel: CategoricalNoiseKernel,
+    shape: Sequence[int],
+    level: float,
+    mode: bool = False,
+    **conditions: Any,
+) -> Tensor:
+    """R[x, z]: the law of the read-out z given x, (V^D, K^D); a point mass at its mode if asked."""
+    x = states(kernel.corruption.num_states, shape)
+    b = torch.tensor(float(level), dtype=torch.float64)
+    read_out = kernel.transition(x, b, **conditions).read_out
+    probs = read_out.log_probs.double().exp()
+    if mode:
+        probs = torch.nn.functional.one_hot(read_out.mode(), probs.shape[-1]).double()
+    return product_laws(probs)
+
+
+def noisy_law(
+    p_data: Tensor, corruption: Corruption, shape: Sequence[int], level: float
+) -> Tensor:
+    """``p_b(x) = sum_z p(z) q_b(x|z)``: (K^D,) to (V^D,) in float64.
+
+    Raises:
+        ValueError: for a law of another length, or one that is no law.
+
+    Example:
+        >>> from discrete_ca.corruption import Uniform
+        >>> noisy_law(torch.tensor([1.0, 0, 0, 0]), Uniform(2), (2,), 1.0)
+        tensor([0.2500, 0.2500, 0.2500, 0.2500], dtype=torch.float64)
+    """
+    sites = math.prod(shape)
+    k, v = corruption.num_categories, corruption.num_states
+    num_states(v, shape)
+    law = _law(p_data, k**sites, "p_data")
+    q = corruption.checked_matrix(float(level))
+    for _ in range(sites):  # each turn moves the first site, noised, to the end
+        law = (law.reshape(k, -1).T @ q).reshape(-1)
+    return law.reshape(-1)
+
+
+def _law(p: Tensor, size: int, name: str) -> Tensor:
+    law = p.double().reshape(-1)
+    if len(law) != size:
+        raise ValueError(f"{name} has {len(law)} entries; allowed: {size}")
+    if bool((law < 0).any()) or abs(float(law.sum()) - 1) > 1e-6:
+        raise ValueError(f"{name} is no law: smallest {float(law.min()):g}, sum {float(law.sum()):g}")
+    return law / law.sum()
+
+
+def stationary_distribution(P: Tensor) -> Tensor:
+    """The law pi with ``pi P = pi``, (V^D,), from the linear system; for irreducible chains.
+
+    Raises:
+        ValueError: for a matrix that is not square and row-stochastic.
+
+    Example:
+        >>> stationary_distribution(torch.tensor([[0.5, 0.5], [0.25, 0.75]]))
+        tensor([0.3333, 0.6667], dtype=torch.float64)
+    """
+    P = P.double()
+    if P.ndim != 2 or P.shape[0] != P.shape[1]:
+        raise ValueError(f"P has shape {tuple(P.shape)}; allowed: a square matrix")
+    if float((P.sum(1) - 1).abs().max()) > 1e-6:
+        raise ValueError("P has rows that do not sum to 1")
+    system = (P - torch.eye(len(P)).to(P)).T.clone()
+    system[-1] = 1.0  # one balance equation is redundant; normalisation takes its place
+    right = torch.zeros(len(P), dtype=P.dtype)
+    right[-1] = 1.0
+    pi = torch.linalg.solve(system, right).clamp_min(0.0)
+    return pi / pi.sum()
+
+
+def annealed_law(
+    kernel: CategoricalNoiseKernel,
+    shape: Sequence[int],
+    levels: Sequence[float],
+    correctors: int = 0,
+    mode: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """The exact law of an annealed run: of its last state and of its read-out.
+
+    Args:
+        kernel: the kernel.
+        shape: S.
+        levels: the levels of the run, from the first (1.0) to the last.
+        correctors: equal-level steps after each move.
+        mode: whether the read-out takes the mode instead of a draw.
+
+    Returns:
+        Law of the state at the last level (V^D,), and of the read-out (K^D,).
+    """
+    start = torch.eye(kernel.corruption.num_categories**math.prod(shape)).double()[0]
+    law = noisy_law(start, kernel.corruption, shape, levels[0])
+    for b_x, b_y in zip(levels[:-1], levels[1:], strict=True):
+        law = law @ transition_matrix(kernel, shape, b_x, b_y)
+        if correctors:
+            P = transition_matrix(kernel, shape, b_y)
+            for _ in range(correctors):
+                law = law @ P
+    return law, law @ read_out_matrix(kernel, shape, levels[-1], mode)
+
+
+def total_variation(p: Tensor, q: Tensor) -> float:
+    """Total variation distance, ``sum |p - q| / 2``, in [0, 1].
+
+    Raises:
+        ValueError: for laws of different lengths.
+
+    Example:
+        >>> total_variation(torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.5]))
+        0.5
+    """
+    if p.shape != q.shape:
+        raise ValueError(f"p has shape {tuple(p.shape)} and q {tuple(q.shape)}; allowed: equal")
+    return float((p.double() - q.double()).abs().sum() / 2)
+
+
+def detailed_balance_residual(P: Tensor, pi: Tensor) -> float:
+    """``sum |pi(x) P(x, y) - pi(y) P(y, x)| / 2``: 0 exactly under detailed balance.
+
+    Example:
+        >>> detailed_balance_residual(torch.eye(2), torch.tensor([0.5, 0.5]))
+        0.0
+    """
+    flow = pi.double()[:, None] * P.double()
+    return float((flow - flow.T).abs().sum() / 2)
+
+
+def spectral_gap(P: Tensor, pi: Tensor) -> float:
+    """``1 - λ₂`` of the reversible part ``(P + P*) / 2``, P* the time reversal under pi.
+
+    For a reversible chain that is the usual gap: correlations decay like (1 - gap)^t.
+
+    Example:
+        >>> round(spectral_gap(torch.full((2, 2), 0.5), torch.tensor([0.5, 0.5])), 6)
+        1.0
+    """
+    root = pi.double().clamp_min(1e-300).sqrt()
+    scaled = root[:, None] * P.double() / root[None, :]
+    eigenvalues = torch.linalg.eigvalsh((scaled + scaled.T) / 2)
+    return float(1 - eigenvalues[-2])
+
+
+def mixing_time(P: Tensor, pi: Tensor, distance: float = 0.25, most: int = 1 << 20) -> int:
+    """Steps until the law is within `distance` (TV) of pi from the worst start; `most` at least.
+
+    Example:
+        >>> mixing_time(torch.full((2, 2), 0.5), torch.tensor([0.5, 0.5]))
+        1
+    """
+    if not 0 < distance < 1:
+        raise ValueError(f"distance was {distance}; allowed: (0, 1)")
+    pi = pi.double()
+
+    def far(power: Tensor) -> bool:
+        return float((power - pi).abs().sum(1).max() / 2) > distance
+
+    powers = [P.double()]  # P^(2^i)
+    while far(powers[-1]):
+        if 2 ** len(powers) > most:
+            return most
+        powers.append(powers[-1] @ powers[-1])
+    steps, reached = 0, torch.eye(len(P)).double()
+    for i in range(len(powers) - 1, -1, -1):  # the last number of steps that is still far
+        further = reached @ powers[i]
+        if far(further):
+            steps, reached = steps + 2**i, further
+    return steps + 1

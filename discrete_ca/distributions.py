@@ -1,0 +1,218 @@
+"""Distribution objects: what `TransitionKernel.transition` returns, and what a network reads out.
+
+A chain or an objective asks a distribution to `sample`, for `log_prob`, `mode` or `entropy`, and
+never which type it is. Log-probabilities are summed over sites: shape (B,).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from discrete_ca import checks, draws
+from discrete_ca.corruption import Corruption
+
+
+def sum_sites(values: Tensor) -> Tensor:
+    """Sum over all site dimensions: (B, *S) to (B,).
+
+    Example:
+        >>> sum_sites(torch.ones(2, 3, 4))
+        tensor([12., 12.])
+    """
+    return values.reshape(values.shape[0], -1).sum(-1)
+
+
+class Distribution(ABC):
+    """A law over states of shape (B, *S), one for each of the B examples.
+
+    A user's own needs `sample` and `log_prob`; chains that ask for a mode need `mode`.
+    """
+
+    @abstractmethod
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """One draw an example, shape (B, *S), without gradient."""
+
+    @abstractmethod
+    def log_prob(self, y: Tensor) -> Tensor:
+        """Log-probability (or density) of y, shape (B, *S), summed over sites: (B,)."""
+
+    def mode(self) -> Tensor:
+        """The most probable value a site, shape (B, *S)."""
+        raise NotImplementedError(f"{type(self).__name__} has no mode")
+
+    def entropy(self) -> Tensor:
+        """Entropy in nats, shape (B,)."""
+        raise NotImplementedError(f"{type(self).__name__} has no closed entropy")
+
+
+class Transition(Distribution):
+    """A law of the next state y given x, with the read-out p(z|x) where the kernel has one."""
+
+    read_out: Distribution | None = None
+
+
+class Categorical(Distribution):
+    """Independent categories a site, ``p(z|x) = prod_i p_i(z_i)``.
+
+    Args:
+        log_probs: normalised log-probabilities, shape (B, *S, K).
+
+    Example:
+        >>> law = Categorical(torch.tensor([[[0.25, 0.75]]]).log())
+        >>> law.mode(), law.log_prob(torch.tensor([[1]])).exp()
+        (tensor([[1]]), tensor([0.7500]))
+    """
+
+    def __init__(self, log_probs: Tensor) -> None:
+        self.log_probs = log_probs
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """One exact draw a site, long, (B, *S)."""
+        return draws.categorical(self.log_probs, generator)
+
+    def log_prob(self, y: Tensor) -> Tensor:
+        """Sum over sites of log p_i(y_i), shape (B,)."""
+        return sum_sites(self.log_probs.gather(-1, y.unsqueeze(-1)).squeeze(-1))
+
+    def mode(self) -> Tensor:
+        """The most probable category a site, (B, *S)."""
+        return self.log_probs.argmax(-1)
+
+    def entropy(self) -> Tensor:
+        """Entropy in nats, (B,)."""
+        return sum_sites(entropies(self.log_probs.exp()))
+
+
+def entropies(probs: Tensor) -> Tensor:
+    """Entropy in nats of each row: (..., V) to (...); 0 log 0 = 0.
+
+    Example:
+        >>> entropies(torch.tensor([0.5, 0.5, 0.0]))
+        tensor(0.6931)
+    """
+    return -torch.special.xlogy(probs, probs).sum(-1)
+
+
+class CategoricalTransition(Transition):
+    """One hold-or-refresh step of a categorical noise kernel (theory, section 3.1).
+
+    ``p(y|x) = prod_i [h' 1(y_i = x_i) + (1 - h') sum_z p(z_i = z | x) Q_{b'}[z, y_i]]`` for linear
+    families and for equal levels; between levels of other families the hold depends on the value
+    and `log_prob` goes through the dense `probs`.
+
+    Args:
+        x: states at level `b_x`, long, (B, *S).
+        log_pz: log p(z|x) that the step uses, (B, *S, K).
+        read_out: the read-out p(z|x) of the denoiser (the same law unless adjusted).
+        corruption: the noise.
+        hold: h, shape (B,).
+        b_x: level of x, shape (B,).
+        b_y: level of y, shape (B,).
+        known: (mask, values), each (B, *S); sites with mask False stay at their values and count
+            nothing in `log_prob`.
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        log_pz: Tensor,
+        read_out: Categorical,
+        corruption: Corruption,
+        hold: Tensor,
+        b_x: Tensor,
+        b_y: Tensor,
+        known: checks.Known | None = None,
+    ) -> None:
+        self.x, self.log_pz, self.read_out, self.corruption = x, log_pz, read_out, corruption
+        self.hold, self.b_x, self.b_y, self.known = hold, b_x, b_y, known
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Draw z ~ p(z|x), then y ~ q(y|x, z); long, (B, *S)."""
+        z = draws.categorical(self.log_pz, generator)
+        y = self.corruption.step(self.x, z, self.hold, self.b_x, self.b_y, generator)
+        return y if self.known is None else torch.where(self.known[0], y, self.known[1])
+
+    def log_prob(self, y: Tensor) -> Tensor:
+        """Log-probability of y, (B,); differentiable in the network."""
+        if self.corruption.linear or self.b_x is self.b_y or bool((self.b_x == self.b_y).all()):
+            held, level = self.corruption.couple(self.hold, self.b_x, self.b_y)
+            h = checks.spread(held, y).to(self.log_pz.dtype)
+            fresh = torch.log1p(-h) + self.corruption.log_push_forward(self.log_pz, y, level)
+            sites = torch.where(y == self.x, torch.logaddexp(h.log(), fresh), fresh)
+        else:
+            sites = self.probs().gather(-1, y.unsqueeze(-1)).squeeze(-1).log()
+        return sum_sites(sites if self.known is None else sites.where(self.known[0], 0.0))
+
+    def probs(self) -> Tensor:
+        """The whole law a site, (B, *S, V) in float64: dense, for small spaces and inspection."""
+        law = self.corruption.coupling(self.x, self.hold, self.b_x, self.b_y)
+        probs = (self.log_pz.double().exp().unsqueeze(-1) * law).sum(-2)
+        if self.known is None:
+            return probs
+        mask, values = self.known
+        fixed = torch.nn.functional.one_hot(values, self.corruption.num_states).to(probs)
+        return torch.where(mask.unsqueeze(-1), probs, fixed)
+
+    def mode(self) -> Tensor:
+        """The most probable next value a site, (B, *S); builds `probs`."""
+        return self.probs().argmax(-1)
+
+    def entropy(self) -> Tensor:
+        """Entropy in nats, (B,); builds `probs`."""
+        return sum_sites(entropies(self.probs()))
+
+
+class Normal(Transition):
+    """Independent Gaussians a site; as a transition it carries the read-out.
+
+    Args:
+        mean: shape (B, *S).
+        variance: broadcastable to the mean, non-negative.
+        read_out: p(z|x), when this is a transition.
+        known: (mask, values); sites with mask False are at their values and count nothing.
+
+    Example:
+        >>> Normal(torch.zeros(1, 2), torch.ones(1, 2)).log_prob(torch.zeros(1, 2))
+        tensor([-1.8379])
+    """
+
+    def __init__(
+        self,
+        mean: Tensor,
+        variance: Tensor,
+        read_out: Normal | None = None,
+        known: checks.Known | None = None,
+    ) -> None:
+        self.mean, self.variance = mean, variance.expand_as(mean)
+        self.read_out, self.known = read_out, known
+
+    def _fix(self, y: Tensor) -> Tensor:
+        return y if self.known is None else torch.where(self.known[0], y, self.known[1].to(y))
+
+    @torch.no_grad()
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """One draw, (B, *S)."""
+        device = generator.device if generator is not None else self.mean.device
+        noise = torch.randn(
+            self.mean.shape, dtype=self.mean.dtype, device=device, generator=generator
+        )
+        return self._fix(self.mean + self.variance.sqrt() * noise.to(self.mean.device))
+
+    def log_prob(self, y: Tensor) -> Tensor:
+        """Log-density, (B,)."""
+        scaled = (y - self.mean) ** 2 / self.variance
+        sites = -0.5 * (scaled + self.variance.log() + math.log(2 * math.pi))
+        return sum_sites(sites if self.known is None else sites.where(self.known[0], 0.0))
+
+    def mode(self) -> Tensor:
+        """The mean, (B, *S)."""
+        return self._fix(self.mean.detach())
+
+    def entropy(self) -> Tensor:
+        """Differential entropy in nats, (B,)."""
+        sites = 0.5 * (self.variance.log() + math.log(2 * math.pi * math.e))
+        return sum_sites(sites if self.known is None else sites.where(self.known[0], 0.0))

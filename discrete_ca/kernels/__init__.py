@@ -1,0 +1,14 @@
+"""Markov transition kernels: laws of the next state of a chain, learned by the objectives."""
+
+from discrete_ca.kernels.base import TransitionKernel, load_kernel
+from discrete_ca.kernels.categorical import CategoricalNoiseKernel
+from discrete_ca.kernels.gaussian import GaussianNoiseKernel, LinearNoise, VariancePreserving
+
+__all__ = [
+    "CategoricalNoiseKernel",
+    "GaussianNoiseKernel",
+    "LinearNoise",
+    "TransitionKernel",
+    "VariancePreserving",
+    "load_kernel",
+]

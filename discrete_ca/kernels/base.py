@@ -1,0 +1,175 @@
+"""The one thing that contrastive adjustment asks of a kernel: a law p(y|x) to draw from and score."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from discrete_ca import checks, serialization
+from discrete_ca.distributions import Transition
+from discrete_ca.errors import CheckpointError
+
+
+class TransitionKernel(serialization.Configured, nn.Module, ABC):
+    """A Markov kernel p_θ(y|x, b) over states of shape (B, *S); a user's own writes `transition`.
+
+    Contrastive adjustment trains any such kernel to be stationary for the law that `corrupt` makes
+    of the data: the data itself unless overridden.
+
+    Example:
+        >>> from discrete_ca.distributions import Categorical, Transition
+        >>> class Redraw(TransitionKernel):
+        ...     '''Every site is redrawn from one learned law.'''
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.logits = torch.nn.Parameter(torch.zeros(3))
+        ...     def transition(self, x, level, target_level=None, label=None, known=None):
+        ...         return Categorical(self.logits.log_softmax(-1).expand(*x.shape, 3))
+        >>> Redraw().transition(torch.tensor([[0, 2]]), 0.1).log_prob(torch.tensor([[1, 1]])).exp()
+        tensor([0.1111], grad_fn=<ExpBackward0>)
+    """
+
+    hold: float = 0.0
+    """h, the probability that a site is held in one step; 0 where the kernel has no such notion."""
+
+    @abstractmethod
+    def transition(
+        self,
+        x: Tensor,
+        level: checks.Level,
+        target_level: checks.Level | None = None,
+        label: Tensor | None = None,
+        known: checks.Known | None = None,
+    ) -> Transition:
+        """The law of the next state.
+
+        Args:
+            x: states at `level`, shape (B, *S).
+            level: b_x, a number or shape (B,).
+            target_level: b_y; None for an equal-level step.
+            label: class labels, long, shape (B,), for networks that declare `label`.
+            known: (mask, values) of conditioned sites, mask True = generate.
+        """
+
+    def corrupt(
+        self, z: Tensor, level: checks.Level, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """The noisy start x of a training pair, from clean z; z itself unless overridden."""
+        return z
+
+    def initial(
+        self,
+        count: int,
+        shape: Sequence[int],
+        generator: torch.Generator | None = None,
+        device: torch.device | str = "cpu",
+    ) -> Tensor:
+        """Draws from the known law at level 1, the start of an annealed run."""
+        raise NotImplementedError(f"{type(self).__name__} has no known law at level 1")
+
+    def save_pretrained(self, path: str | Path) -> None:
+        """Write config.json and model.safetensors into the folder `path`.
+
+        Raises:
+            CheckpointError: for a path that is a file, or an argument that cannot be saved.
+        """
+        serialization.save_module(self, path)
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, trust_code: bool = False, **given: Any) -> Self:
+        """`load_kernel`, refusing a kernel of another class.
+
+        Raises:
+            CheckpointError: as `load_kernel`, and for a kernel of another class.
+        """
+        kernel = load_kernel(path, trust_code, **given)
+        if not isinstance(kernel, cls):
+            raise CheckpointError(
+                f"'{path}' holds a {type(kernel).__name__}; allowed here: {cls.__name__}"
+            )
+        return kernel
+
+
+def load_kernel(path: str | Path, trust_code: bool = False, **given: Any) -> TransitionKernel:
+    """Load a kernel that `save_pretrained` wrote, in evaluation mode.
+
+    Args:
+        path: the folder with config.json and model.safetensors.
+        trust_code: import classes from outside this package, named in the config.
+        given: constructor arguments to use in place of the recorded ones, such as ``net=MyNet()``
+            for a network that did not record its own.
+
+    Raises:
+        CheckpointError: for missing, truncated or changed files, a config of something that is
+            not a kernel, weights that do not fit, or code that is not trusted.
+    """
+    kernel = serialization.load_module(path, trust_code, given)
+    if not isinstance(kernel, TransitionKernel):
+        raise CheckpointError(f"'{path}' holds a {type(kernel).__name__}; allowed: a kernel")
+    return kernel.eval()
+
+
+def declared(net: nn.Module, names: Sequence[str]) -> frozenset[str]:
+    """Which of `names` the network's forward declares as parameters.
+
+    A network whose forward declares more than this instance uses narrows it by an attribute
+    `accepts`, a set of names.
+
+    Example:
+        >>> declared(nn.Linear(1, 1), ["input", "label"])
+        frozenset({'input'})
+    """
+    found = frozenset(inspect.signature(net.forward).parameters) & frozenset(names)
+    return found & getattr(net, "accepts", found)
+
+
+class NetworkKernel(TransitionKernel):
+    """A kernel around a network ``net(x, b, label=None, known=None)``.
+
+    `label` and `known` (the mask, True = generate) are passed only where the network's forward
+    declares them; the known values already stand in x.
+    """
+
+    net: nn.Module
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+        self._declared = declared(net, ["label", "known"])
+
+    @property
+    def told_known(self) -> bool:
+        """Whether the network is told which sites are known."""
+        return "known" in self._declared
+
+    @property
+    def told_label(self) -> bool:
+        """Whether the network is told the label."""
+        return "label" in self._declared
+
+    def _apply_net(
+        self, x: Tensor, b: Tensor, label: Tensor | None, known: checks.Known | None
+    ) -> Tensor:
+        if label is not None and not self.told_label:
+            raise ValueError(
+                f"label was given, but {type(self.net).__name__}.forward declares no `label`"
+            )
+        extra: dict[str, Tensor | None] = {}
+        if self.told_label:
+            extra["label"] = label
+        if self.told_known:
+            extra["known"] = None if known is None else known[0]
+        out: Tensor = self.net(x, b, **extra)
+        return out
+
+    def _check_output(self, out: Tensor, want: tuple[int, ...]) -> None:
+        if tuple(out.shape) != want:
+            raise ValueError(
+                f"{type(self.net).__name__} returned shape {tuple(out.shape)}; allowed: {want}"
+            )

@@ -1,0 +1,158 @@
+r"""The categorical noise kernel: denoise, then hold or refresh each site (theory, section 3).
+
+``p_θ(y|x) = Σ_z p_θ(z|x) q(y|x, z)`` with a factorised read-out p_θ(z|x) from a network and the
+corruption's exact coupling q.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from discrete_ca import checks
+from discrete_ca.corruption import Absorbing, Corruption
+from discrete_ca.distributions import Categorical, CategoricalTransition
+from discrete_ca.errors import NonFiniteError
+from discrete_ca.kernels.base import NetworkKernel
+
+
+class CategoricalNoiseKernel(NetworkKernel):
+    """A kernel over categorical states, from a denoising network and a corruption.
+
+    Args:
+        net: ``net(x, b) -> logits`` of shape (B, *S, K), from states (B, *S) and levels (B,).
+        corruption: the noise; K = its `num_categories`.
+        hold: h, the probability that a site is held in one equal-level step, in [0, 1]. Nearer to
+            1 is slower and more faithful.
+        carry_over: take sites whose state tells z for certain (absorbing noise: those not masked)
+            as known in p_θ(z|x). Off, every site may change (the paper's form).
+        adjustment: a small network ``(log_pz, evidence, b) -> logits``, each (B, *S, K), that
+            equal-level steps use in place of the read-out (theory, section 9). Read-outs, moves
+            between levels and likelihoods keep the denoiser's.
+        lag: the paper's w; see `with_lag`.
+
+    Raises:
+        ValueError: for a hold or lag outside [0, 1], or a lag with noise that is not absorbing.
+
+    Example:
+        >>> from discrete_ca.nn import MLP
+        >>> from discrete_ca.corruption import Uniform
+        >>> kernel = CategoricalNoiseKernel(MLP(2, 2, shape=(5,)), Uniform(2), hold=0.5)
+        >>> step = kernel.transition(torch.zeros(3, 5, dtype=torch.long), level=0.3)
+        >>> step.sample().shape, step.log_prob(torch.ones(3, 5, dtype=torch.long)).shape
+        (torch.Size([3, 5]), torch.Size([3]))
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        corruption: Corruption,
+        hold: float = 0.9,
+        carry_over: bool = True,
+        adjustment: nn.Module | None = None,
+        lag: float | None = None,
+    ) -> None:
+        super().__init__(net)
+        self.corruption = corruption
+        self.hold = checks.probability(hold, "hold")
+        self.carry_over = carry_over
+        self.adjustment = adjustment
+        if lag is not None and not isinstance(corruption, Absorbing):
+            raise ValueError(f"lag was given with {type(corruption).__name__}; allowed: Absorbing")
+        self.lag = None if lag is None else checks.probability(lag, "lag")
+
+    @classmethod
+    def with_lag(cls, net: nn.Module, corruption: Absorbing, lag: float = 0.95) -> Self:
+        """The paper's absorbing kernel (its Eq. 27): scramble, then hold with "lag" w.
+
+        At equal levels it is hold-or-refresh with ``h = w (1 - b) / (1 - w b)``; between levels
+        ``h' = w (1 - b_y) / (1 - w b_x)`` where the paper's kernel keeps its marginal, without its
+        clamp elsewhere (theory, section 3.1). Carry-over is off, as in the paper.
+        """
+        return cls(net, corruption, carry_over=False, lag=lag)
+
+    def holds(self, b_x: Tensor, b_y: Tensor) -> Tensor:
+        """The nominal h of a step from b_x to b_y, shape (B,), before the coupling bounds it."""
+        if self.lag is None:
+            return torch.full_like(b_x, self.hold)
+        scrambled = 1 - self.lag * b_x
+        held = self.lag * (1 - b_y) / scrambled.clamp_min(1e-30)
+        return torch.where(scrambled > 0, held, 1.0).clamp(0.0, 1.0)
+
+    def transition(
+        self,
+        x: Tensor,
+        level: checks.Level,
+        target_level: checks.Level | None = None,
+        label: Tensor | None = None,
+        known: checks.Known | None = None,
+    ) -> CategoricalTransition:
+        """The law of the next state; see `TransitionKernel.transition`.
+
+        Known sites keep their values: they are put into x unnoised, the read-out is a point mass
+        there, and a network that declares `known` is told which they are (theory, section 6).
+
+        Raises:
+            TypeError: for states or masks of the wrong dtype.
+            ValueError: for states, levels, labels or masks out of range or of the wrong shape,
+                or logits of the wrong shape.
+            NonFiniteError: for NaN logits.
+        """
+        checks.states(x, self.corruption.num_states)
+        b_x = checks.levels(level, x.shape[0], x.device)
+        equal = target_level is None
+        b_y = b_x if equal else checks.levels(target_level, x.shape[0], x.device, "target_level")  # type: ignore[arg-type]
+        if known is not None:
+            known = checks.known_sites(known, x)
+            checks.states(known[1], self.corruption.num_categories, "known values")
+            x = torch.where(known[0], x, known[1])
+        log_pz = self._read_out(x, b_x, label, known)
+        moved = log_pz
+        if equal and self.adjustment is not None:
+            evidence = self.corruption.log_likelihood(x, b_x).to(log_pz.dtype)
+            moved = self._settle(self.adjustment(log_pz, evidence, b_x), x, known)
+        return CategoricalTransition(
+            x, moved, Categorical(log_pz), self.corruption, self.holds(b_x, b_y), b_x, b_y, known
+        )
+
+    def _read_out(
+        self, x: Tensor, b: Tensor, label: Tensor | None, known: checks.Known | None
+    ) -> Tensor:
+        logits = self._apply_net(x, b, label, known)
+        return self._settle(logits, x, known)
+
+    def _settle(self, logits: Tensor, x: Tensor, known: checks.Known | None) -> Tensor:
+        """Normalise in at least float32; sites that are revealed or known become point masses."""
+        categories = self.corruption.num_categories
+        self._check_output(logits, (*x.shape, categories))
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        log_pz = torch.log_softmax(logits, -1, dtype=wide)
+        if bool(log_pz[..., 0].isnan().any()):  # one NaN logit makes its whole row NaN
+            raise NonFiniteError(f"{type(self.net).__name__} returned logits that are not finite")
+        sure = self.corruption.reveals(x) if self.carry_over else None
+        if known is not None:
+            sure = ~known[0] if sure is None else sure | ~known[0]
+        if sure is None:
+            return log_pz
+        point = x.unsqueeze(-1) == torch.arange(categories, device=x.device)
+        certain = torch.where(point, 0.0, -torch.inf).to(log_pz.dtype)
+        return torch.where(sure.unsqueeze(-1), certain, log_pz)
+
+    def corrupt(
+        self, z: Tensor, level: checks.Level, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """x ~ q_b(x|z), shape (B, *S)."""
+        return self.corruption.sample(z, level, generator)
+
+    def initial(
+        self,
+        count: int,
+        shape: Sequence[int],
+        generator: torch.Generator | None = None,
+        device: torch.device | str = "cpu",
+    ) -> Tensor:
+        """Draws from the law at level 1, long, shape (count, *shape)."""
+        return self.corruption.initial(count, shape, generator, device)

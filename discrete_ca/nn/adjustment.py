@@ -1,0 +1,92 @@
+"""The adjustment head: a small network shared by all sites, trained by contrastive adjustment.
+
+It maps what a (frozen) denoiser says at a site, and around it, to the logits that equal-level steps
+use (theory, section 9). Sharing over sites gives as many times more signal an example as there are
+sites, and no gradient passes through the denoiser. The last layer starts at zero: an untrained head
+changes nothing.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from discrete_ca.serialization import Configured
+
+_REACH = 8.0  # log-probabilities are cut to ± this before they enter the head
+
+
+class AdjustmentHead(Configured, nn.Module):
+    """``(log p(z|x), log Q_b[., x], b) -> logits``, each (B, *S, K), b of shape (B,).
+
+    Inputs per site: read-out and evidence (centred logits), tanh of their difference (what the
+    context says), entropy, what the state says minus what the read-out says (residual), the level,
+    and entropy and residual pooled over the other sites.
+
+    Args:
+        num_categories: K.
+        dims: how many trailing site dimensions the head sees neighbours along: 2 for images, 1 for
+            sequences, 0 for a head that sees each site alone.
+        width: channels of the two hidden layers.
+        kernel_size: reach of each hidden layer along each of the `dims`.
+
+    Example:
+        >>> head = AdjustmentHead(2, dims=2)
+        >>> log_pz = torch.full((1, 4, 4, 2), 0.5).log()
+        >>> torch.equal(head(log_pz, log_pz, torch.tensor([0.3])), log_pz)
+        True
+    """
+
+    def __init__(
+        self, num_categories: int, dims: int = 0, width: int = 24, kernel_size: int = 3
+    ) -> None:
+        super().__init__()
+        if dims not in (0, 1, 2, 3):
+            raise ValueError(f"dims was {dims}; allowed: 0, 1, 2, 3")
+        self.dims = dims
+        conv = (nn.Conv1d, nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims]
+        size = kernel_size if dims else 1
+        features = 4 * num_categories + 5
+        self.layers = nn.Sequential(
+            conv(features, width, size, padding=size // 2),
+            nn.SiLU(),
+            conv(width, width, size, padding=size // 2),
+            nn.SiLU(),
+            conv(width, num_categories, 1),
+        )
+        nn.init.zeros_(self.layers[-1].weight)
+        nn.init.zeros_(self.layers[-1].bias)
+
+    def forward(self, log_pz: Tensor, evidence: Tensor, b: Tensor) -> Tensor:
+        """Adjusted logits, (B, *S, K).
+
+        Raises:
+            ValueError: for fewer site dimensions than `dims`.
+        """
+        *sites, categories = log_pz.shape[1:]
+        if len(sites) < self.dims:
+            raise ValueError(f"log_pz has site shape {tuple(sites)}; allowed: >= {self.dims} dims")
+        features = self._features(log_pz, evidence, b).to(self.layers[0].weight)
+        spatial = sites[len(sites) - self.dims :] or [1]
+        flat = features.reshape(-1, *spatial, features.shape[-1]).movedim(-1, 1)
+        out = self.layers(flat).movedim(1, -1)
+        return log_pz + out.reshape(log_pz.shape).to(log_pz)
+
+    @staticmethod
+    def _features(log_pz: Tensor, evidence: Tensor, b: Tensor) -> Tensor:
+        def centred(logits: Tensor) -> Tensor:
+            bounded = (logits - logits.amax(-1, keepdim=True)).clamp_min(-2 * _REACH)
+            return bounded - bounded.mean(-1, keepdim=True)
+
+        says, seen = centred(log_pz), centred(evidence)
+        probs = log_pz.exp()
+        residual = evidence.softmax(-1) - probs
+        entropy = -torch.special.xlogy(probs, probs).sum(-1, keepdim=True)
+        local = torch.cat([entropy, residual.abs().sum(-1, keepdim=True)], -1)
+        flat = local.flatten(1, -2)
+        others = max(flat.shape[1] - 1, 1)
+        pooled = ((flat.sum(1, keepdim=True) - flat) / others).reshape(local.shape)
+        level = b.to(log_pz).reshape(-1, *(1,) * (log_pz.ndim - 1))
+        level = torch.cat([level, (level + 0.01).log() / 4], -1).expand(*log_pz.shape[:-1], 2)
+        parts = [says / _REACH, seen / _REACH, (says - seen).tanh(), residual, entropy, pooled]
+        return torch.cat([*parts, level], -1)

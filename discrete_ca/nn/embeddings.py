@@ -1,0 +1,88 @@
+"""Embeddings of the noise level and of class labels."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class LevelEmbedding(nn.Module):
+    """A noise level b in [0, 1] as a vector: sines and cosines of b and log b, then a small MLP.
+
+    Args:
+        width: size of the result.
+        num_frequencies: pairs of sines and cosines.
+
+    Example:
+        >>> LevelEmbedding(8)(torch.tensor([0.0, 1.0])).shape
+        torch.Size([2, 8])
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, width: int, num_frequencies: int = 6) -> None:
+        super().__init__()
+        frequencies = math.pi * 2.0 ** torch.arange(num_frequencies)
+        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.layers = nn.Sequential(
+            nn.Linear(2 * num_frequencies + 2, width), nn.SiLU(), nn.Linear(width, width)
+        )
+
+    def forward(self, b: Tensor) -> Tensor:
+        """Levels (B,) to vectors (B, width)."""
+        b = b.to(self.frequencies)
+        angles = b[:, None] * self.frequencies
+        small = (b + 0.01).log()  # small levels differ by their ratio
+        parts = [angles.sin(), angles.cos(), b[:, None], small[:, None] / 4]
+        out: Tensor = self.layers(torch.cat(parts, -1))
+        return out
+
+
+class ConditionEmbedding(nn.Module):
+    """Level and, for networks with classes, label, as one vector (B, width).
+
+    Args:
+        width: size of the result.
+        num_classes: labels are 0 .. num_classes - 1; None for a network without labels.
+
+    Example:
+        >>> ConditionEmbedding(8, num_classes=10)(torch.tensor([0.5]), torch.tensor([3])).shape
+        torch.Size([1, 8])
+    """
+
+    def __init__(self, width: int, num_classes: int | None = None) -> None:
+        super().__init__()
+        self.level = LevelEmbedding(width)
+        self.num_classes = num_classes
+        # One more row stands for "no label".
+        self.label = None if num_classes is None else nn.Embedding(num_classes + 1, width)
+
+    def forward(self, b: Tensor, label: Tensor | None = None) -> Tensor:
+        """Levels (B,) and labels (B,) to vectors (B, width).
+
+        Raises:
+            ValueError: for labels of the wrong shape or out of range.
+        """
+        out: Tensor = self.level(b)
+        if self.label is None or self.num_classes is None:
+            return out
+        if label is None:
+            label = torch.full(b.shape, self.num_classes, device=b.device)
+        elif label.shape != b.shape:
+            raise ValueError(f"label has shape {tuple(label.shape)}; allowed: {tuple(b.shape)}")
+        elif bool((label < 0).any() or (label >= self.num_classes).any()):
+            raise ValueError(f"label is out of range; allowed: 0 .. {self.num_classes - 1}")
+        return out + self.label(label)
+
+
+def accepted(num_classes: int | None, known: bool) -> frozenset[str]:
+    """Which optional inputs a network of this package takes, for `NetworkKernel`.
+
+    Example:
+        >>> sorted(accepted(10, True))
+        ['known', 'label']
+    """
+    names = [("label", num_classes is not None), ("known", known)]
+    return frozenset(name for name, taken in names if taken)

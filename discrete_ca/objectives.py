@@ -1,0 +1,291 @@
+r"""What a kernel is trained to do: contrastive adjustment, denoising, and schedules of both.
+
+**Contrastive adjustment** (Bergenstråhle et al. 2023, arXiv 2303.05497, Algorithms 1 and 2): draw
+``x ~ p_b`` (data, then noise), draw ``y ~ p_θ(y|x)`` without gradient, and descend
+
+    L(θ) = -log p_θ(x|y) + c log p_θ(y|x).
+
+At a fixed point the kernel is in detailed balance with p_b, so p_b is its stationary law. The
+second term changes no expected gradient: c is a control variate (theory, section 2).
+
+**Denoising**: ``-log p_θ(z|x)``, which pins the read-out that contrastive adjustment leaves free.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from discrete_ca import checks, draws
+from discrete_ca.kernels import TransitionKernel
+from discrete_ca.masks import random_masks
+
+
+@dataclass(frozen=True)
+class InverseLevel:
+    """Weights over levels proportional to ``1 / (b + offset)``, of mean 1 over b in [0, 1].
+
+    Example:
+        >>> InverseLevel(0.1)(torch.tensor([0.0, 0.9])).round(decimals=2)
+        tensor([4.1700, 0.4200])
+    """
+
+    offset: float = 0.1
+
+    def __call__(self, b: Tensor) -> Tensor:
+        """Weights of shape (B,) at levels b."""
+        mean = torch.log(torch.tensor((1 + self.offset) / self.offset))
+        return 1 / ((b + self.offset) * mean)
+
+
+@dataclass(frozen=True)
+class Objective(ABC):
+    """A loss for any kernel; called with clean data it gives one loss an example.
+
+    Args:
+        levels: range from which noise levels are drawn, evenly, when none is given.
+        level_weight: weights over levels, b (B,) -> (B,); None for 1.
+        known_share: share of the examples with some sites known, for kernels whose network is
+            told (it declares `known`): what `inpaint` needs.
+    """
+
+    levels: tuple[float, float] = (0.02, 1.0)
+    level_weight: Callable[[Tensor], Tensor] | None = None
+    known_share: float = 0.25
+
+    def __post_init__(self) -> None:
+        low, high = self.levels
+        if not 0.0 <= low <= high <= 1.0:
+            raise ValueError(f"levels was {self.levels}; allowed: (low, high) within [0, 1]")
+        checks.probability(self.known_share, "known_share")
+
+    def __call__(
+        self,
+        kernel: TransitionKernel,
+        z: Tensor,
+        level: checks.Level | None = None,
+        label: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """The losses of a batch.
+
+        Args:
+            kernel: the kernel to train.
+            z: clean data, shape (B, *S).
+            level: b, a number or shape (B,); None draws one an example.
+            label: labels, shape (B,), for networks that declare them.
+            generator: source of randomness.
+
+        Returns:
+            Losses in nats, shape (B,), differentiable in the kernel.
+        """
+        if level is None:
+            b = self.draw_levels(z.shape[0], z.device, generator)
+        else:
+            b = checks.levels(level, z.shape[0], z.device)
+        known = None
+        if getattr(kernel, "told_known", False) and self.known_share > 0:
+            known = (random_masks(z, self.known_share, generator), z)
+        x = kernel.corrupt(z, b, generator)
+        if known is not None:
+            x = torch.where(known[0], x, z)
+        losses = self.losses(kernel, z, x, b, label, known, generator)
+        return losses if self.level_weight is None else losses * self.level_weight(b)
+
+    def draw_levels(
+        self, count: int, device: torch.device, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Levels (B,): evenly spaced with one random offset, so that a batch covers the range."""
+        low, high = self.levels
+        offset = draws.uniform((1,), device, generator)
+        place = (torch.arange(count, device=device) / count + offset) % 1.0
+        return (low + (high - low) * place).to(torch.get_default_dtype())
+
+    @abstractmethod
+    def losses(
+        self,
+        kernel: TransitionKernel,
+        z: Tensor,
+        x: Tensor,
+        b: Tensor,
+        label: Tensor | None,
+        known: checks.Known | None,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """The losses (B,) of clean z and its noisy x at levels b, before weighting."""
+
+
+def _denoising(
+    kernel: TransitionKernel,
+    z: Tensor,
+    x: Tensor,
+    b: Tensor,
+    label: Tensor | None,
+    known: checks.Known | None,
+) -> Tensor | None:
+    """``-log p_θ(z|x)``, (B,); None for a kernel without a read-out."""
+    read_out = getattr(kernel.transition(x, b, label=label, known=known), "read_out", None)
+    return None if read_out is None else -read_out.log_prob(z)
+
+
+@dataclass(frozen=True)
+class Denoising(Objective):
+    """The denoiser's loss, ``-log p_θ(z|x)`` (theory, section 2).
+
+    Raises:
+        ValueError: (when called) for a kernel without a read-out.
+
+    Example:
+        >>> from discrete_ca import CategoricalNoiseKernel, corruption, nn
+        >>> kernel = CategoricalNoiseKernel(nn.MLP(2, 2, shape=(5,)), corruption.Uniform(2))
+        >>> Denoising()(kernel, torch.zeros(8, 5, dtype=torch.long)).shape
+        torch.Size([8])
+    """
+
+    def losses(
+        self,
+        kernel: TransitionKernel,
+        z: Tensor,
+        x: Tensor,
+        b: Tensor,
+        label: Tensor | None,
+        known: checks.Known | None,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """``-log p_θ(z|x)``, (B,)."""
+        losses = _denoising(kernel, z, x, b, label, known)
+        if losses is None:
+            raise ValueError(f"{type(kernel).__name__} has no read-out p(z|x) to denoise with")
+        return losses
+
+
+@dataclass(frozen=True)
+class ContrastiveAdjustment(Objective):
+    """Contrastive adjustment (paper, Algorithms 1 and 2), with a small denoising term.
+
+    ``-log p_θ(x|y) + c log p_θ(y|x) - λ' log p_θ(z|x)`` with y ~ p_θ(y|x) drawn without gradient.
+    A step costs one forward without gradient and one forward and backward; the denoising term adds
+    `denoising_fraction` of another, and c != 0 a whole one. The pull of the first term on the
+    read-out shrinks with 1 - h, so λ is given at h = 0.5 and scaled: ``λ' = λ min(1, 2 (1 - h))``
+    (theory, section 7). A kernel without a read-out is trained without that term.
+
+    Args:
+        denoising_weight: λ, the weight of the denoising term at holds up to 0.5; 0 is the paper's.
+        denoising_fraction: share of the batch that the denoising term is taken on, reweighted.
+        control_variate: c.
+
+    Example:
+        >>> from discrete_ca import CategoricalNoiseKernel, corruption, nn
+        >>> kernel = CategoricalNoiseKernel(nn.MLP(2, 2, shape=(5,)), corruption.Uniform(2))
+        >>> ContrastiveAdjustment()(kernel, torch.zeros(8, 5, dtype=torch.long), level=0.3).shape
+        torch.Size([8])
+    """
+
+    denoising_weight: float = 0.01
+    denoising_fraction: float = 0.125
+    control_variate: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.denoising_weight >= 0:
+            raise ValueError(f"denoising_weight was {self.denoising_weight}; allowed: >= 0")
+        if not 0 < self.denoising_fraction <= 1:
+            raise ValueError(f"denoising_fraction was {self.denoising_fraction}; allowed: (0, 1]")
+
+    def losses(
+        self,
+        kernel: TransitionKernel,
+        z: Tensor,
+        x: Tensor,
+        b: Tensor,
+        label: Tensor | None,
+        known: checks.Known | None,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """The contrastive losses, (B,)."""
+        with torch.set_grad_enabled(self.control_variate != 0 and torch.is_grad_enabled()):
+            forward = kernel.transition(x, b, label=label, known=known)
+        y = forward.sample(generator)
+        backward = kernel.transition(y, b, label=label, known=known)
+        losses = -backward.log_prob(x)
+        if self.control_variate != 0:
+            losses = losses + self.control_variate * forward.log_prob(y)
+        if self.denoising_weight == 0:
+            return losses
+        # An evenly spaced slice: consecutive examples have consecutive levels.
+        picked = slice(None, None, max(1, round(1 / self.denoising_fraction)))
+        known_part = None if known is None else (known[0][picked], known[1][picked])
+        label_part = None if label is None else label[picked]
+        term = _denoising(kernel, z[picked], x[picked], b[picked], label_part, known_part)
+        if term is None:
+            return losses
+        weight = self.denoising_weight * min(1.0, 2 * (1 - kernel.hold))
+        scaled = torch.zeros_like(losses)
+        scaled[picked] = term * (weight * losses.shape[0] / term.shape[0])
+        return losses + scaled
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a schedule: one objective, for a share of the budget, training parts of the kernel.
+
+    Args:
+        objective: what is descended.
+        share: share of the budget, > 0; the shares of a schedule sum to 1.
+        train: names of the kernel's submodules that are trained, the rest frozen; () for all.
+        learning_rate: multiplies the trainer's learning rate in this phase.
+    """
+
+    objective: Objective
+    share: float = 1.0
+    train: tuple[str, ...] = ()
+    learning_rate: float = 1.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Phases over training progress (theory, section 9).
+
+    Raises:
+        ValueError: for no phases, shares that are not positive or do not sum to 1.
+
+    Example:
+        >>> [phase.share for phase in Schedule.default().phases]
+        [0.7, 0.3]
+    """
+
+    phases: tuple[Phase, ...]
+
+    def __post_init__(self) -> None:
+        shares = [phase.share for phase in self.phases]
+        if not shares or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+            raise ValueError(f"shares of phases were {shares}; allowed: > 0, summing to 1")
+
+    @classmethod
+    def default(cls, adjust: float = 0.3) -> Schedule:
+        """The recommended recipe: denoise, then freeze and train the adjustment head by CA.
+
+        The head leaves the read-out alone, so no denoising term is needed (λ = 0).
+        """
+        head = ContrastiveAdjustment(denoising_weight=0.0, level_weight=InverseLevel(0.1))
+        return cls((Phase(Denoising(), 1 - adjust, ("net",)), Phase(head, adjust, ("adjustment",))))
+
+    @classmethod
+    def half_and_half(cls, denoising_weight: float = 0.01) -> Schedule:
+        """Denoise for half of the budget, then adjust all weights."""
+        adjust = ContrastiveAdjustment(denoising_weight=denoising_weight)
+        return cls((Phase(Denoising(), 0.5), Phase(adjust, 0.5)))
+
+    @classmethod
+    def of(cls, objective: Objective | Schedule) -> Schedule:
+        """A schedule as it is, or one objective throughout."""
+        return objective if isinstance(objective, Schedule) else cls((Phase(objective),))
+
+    def boundaries(self) -> Sequence[float]:
+        """Progress in [0, 1] at which each phase ends."""
+        ends = torch.tensor([phase.share for phase in self.phases], dtype=torch.float64).cumsum(0)
+        return [*ends.tolist()[:-1], 1.0]

@@ -1,0 +1,249 @@
+"""Objects to JSON + safetensors and back: a class's constructor arguments are its configuration.
+
+`Configured` records the arguments that an object was made with. `describe` turns such an object
+into plain JSON (nested objects become ``{"class": "package.module:Name", "args": {...}}``, tensors
+go to the safetensors file), `build` makes it again. Nothing is ever pickled, and code outside this
+package is imported only when the caller says `trust_code=True`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from discrete_ca.errors import CheckpointError
+
+PACKAGE = "discrete_ca"
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+_ARGUMENT = "argument:"
+
+
+class Configured:
+    """Mixin that remembers the constructor's arguments, so that the object can be saved.
+
+    Example:
+        >>> class Scale(Configured):
+        ...     def __init__(self, factor: float = 2.0) -> None:
+        ...         self.factor = factor
+        >>> Scale(3.0).config
+        {'factor': 3.0}
+    """
+
+    config: dict[str, Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Wrap the subclass's own constructor, if it has one."""
+        super().__init_subclass__(**kwargs)
+        if "__init__" not in cls.__dict__:
+            return
+        original = cls.__init__
+        signature = inspect.signature(original)
+
+        @functools.wraps(original)
+        def recording(self: Any, *args: Any, **kwargs: Any) -> None:
+            if "config" not in self.__dict__:  # the outermost constructor is the one called
+                bound = signature.bind(self, *args, **kwargs)
+                bound.apply_defaults()
+                bound.arguments.pop("self")
+                object.__setattr__(self, "config", dict(bound.arguments))
+            original(self, *args, **kwargs)
+
+        cls.__init__ = recording  # type: ignore[method-assign]
+
+
+def reference(cls: Any) -> str:  # noqa: ANN401 - any class or function
+    """Name of a class or function as ``package.module:Name``.
+
+    Example:
+        >>> reference(Configured)
+        'discrete_ca.serialization:Configured'
+    """
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def resolve(name: str, trust_code: bool = False) -> Any:  # noqa: ANN401 - any class or function
+    """The class or function called ``package.module:Name``.
+
+    Raises:
+        CheckpointError: for code outside this package without `trust_code=True`, or a name that
+            cannot be imported.
+
+    Example:
+        >>> resolve("discrete_ca.corruption.linear:Uniform").__name__
+        'Uniform'
+    """
+    module_name, _, qualified = name.partition(":")
+    inside = module_name == PACKAGE or module_name.startswith(PACKAGE + ".")
+    if not inside and not trust_code:
+        raise CheckpointError(
+            f"class '{name}' is not part of {PACKAGE}; pass trust_code=True to import it"
+        )
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in qualified.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise CheckpointError(f"class '{name}' cannot be imported: {error}") from error
+    return found
+
+
+def describe(value: Any, tensors: dict[str, Tensor], name: str) -> Any:  # noqa: ANN401 - JSON
+    """`value` as JSON; tensors are put into `tensors` under `name`.
+
+    Raises:
+        CheckpointError: for a value that is neither JSON, a tensor, a class or function with a
+            name, nor `Configured`.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [describe(v, tensors, f"{name}.{i}") for i, v in enumerate(value)]
+    if isinstance(value, Tensor):
+        tensors[_ARGUMENT + name] = value.detach().cpu().contiguous().clone()
+        return {"tensor": name}
+    if isinstance(value, Configured):
+        args = {k: describe(v, tensors, f"{name}.{k}") for k, v in value.config.items()}
+        return {"class": reference(type(value)), "args": args}
+    if isinstance(value, nn.Module):  # can be saved, and loaded when given again
+        return {"class": reference(type(value)), "args": None}
+    if callable(value) and "<" not in reference(value):
+        return {"function": reference(value)}
+    raise CheckpointError(
+        f"argument '{name}' is a {type(value).__name__} ({value!r:.80}), which cannot be saved; "
+        "allowed: numbers, strings, lists, tensors, modules, functions of a module"
+    )
+
+
+def build(
+    value: Any,  # noqa: ANN401 - JSON
+    tensors: Mapping[str, Tensor],
+    trust_code: bool = False,
+    given: Mapping[str, Any] | None = None,
+) -> Any:  # noqa: ANN401 - whatever was described
+    """Make again what `describe` described; `given` overrides arguments of the outermost object."""
+    if isinstance(value, list):
+        return [build(v, tensors, trust_code) for v in value]
+    if not isinstance(value, dict):
+        return value
+    if "tensor" in value:
+        key = _ARGUMENT + str(value["tensor"])
+        if key not in tensors:
+            raise CheckpointError(f"tensor '{value['tensor']}' is missing from {WEIGHTS_FILE}")
+        return tensors[key]
+    if "function" in value:
+        return resolve(str(value["function"]), trust_code)
+    if not isinstance(value.get("class"), str):
+        raise CheckpointError(f"{CONFIG_FILE} has an entry without a class: {value!r:.80}")
+    args = value.get("args")
+    if not isinstance(args, dict):
+        raise CheckpointError(
+            f"class '{value['class']}' did not record its arguments; make the object and pass it "
+            "to load_kernel by its argument's name (net=..., corruption=...)"
+        )
+    cls = resolve(value["class"], trust_code)
+    if not (isinstance(cls, type) and issubclass(cls, Configured)):
+        raise CheckpointError(f"class '{value['class']}' is not one that can be loaded")
+    made = {
+        k: given[k] if given and k in given else build(v, tensors, trust_code)
+        for k, v in args.items()
+    }
+    try:
+        return cls(**made)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"class '{value['class']}' refused its arguments: {error}") from error
+
+
+def save_module(module: nn.Module, path: str | Path) -> None:
+    """Write a `Configured` module to the folder `path`: config.json and model.safetensors.
+
+    Both files are written beside their places and then moved there, so that a failure leaves
+    what was there before.
+
+    Raises:
+        CheckpointError: for a path that is a file, or an argument that cannot be saved.
+    """
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointError(f"path '{folder}' is a file; allowed: a folder")
+    tensors: dict[str, Tensor] = {}
+    config = {"format": 1, **describe(module, tensors, "kernel")}
+    tensors |= {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
+        weights, text = Path(temporary, WEIGHTS_FILE), Path(temporary, CONFIG_FILE)
+        save_file(tensors, weights)
+        text.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        os.replace(weights, folder / WEIGHTS_FILE)
+        os.replace(text, folder / CONFIG_FILE)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file.
+
+    Raises:
+        CheckpointError: for a missing, truncated or otherwise unreadable file.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"'{path}' cannot be read: {error}") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        CheckpointError: for a missing file, broken JSON or anything but an object.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"'{path}' cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise CheckpointError(f"'{path}' holds a {type(found).__name__}; allowed: a JSON object")
+    return found
+
+
+def load_module(
+    path: str | Path, trust_code: bool = False, given: Mapping[str, Any] | None = None
+) -> Any:  # noqa: ANN401 - the class is in the file
+    """Read a module that `save_module` wrote.
+
+    Args:
+        path: the folder.
+        trust_code: allow classes outside this package.
+        given: arguments of the outermost object to use in place of the recorded ones.
+
+    Raises:
+        CheckpointError: for missing, truncated or changed files, unknown arguments, weights that
+            do not fit, and code that is not trusted.
+    """
+    folder = Path(path)
+    config = read_json(folder / CONFIG_FILE)
+    if config.get("format") != 1:
+        raise CheckpointError(f"'{folder}' has format {config.get('format')!r}; allowed: 1")
+    unknown = set(given or ()) - set(config.get("args") or ())
+    if unknown:
+        raise CheckpointError(f"arguments {sorted(unknown)} are not among the saved ones")
+    tensors = read_tensors(folder / WEIGHTS_FILE)
+    module = build(config, tensors, trust_code, given)
+    weights = {k: v for k, v in tensors.items() if not k.startswith(_ARGUMENT)}
+    try:
+        module.load_state_dict(weights)
+    except (RuntimeError, AttributeError) as error:
+        raise CheckpointError(f"the weights in '{folder}' do not fit: {error}") from error
+    dtypes = {v.dtype for v in weights.values() if v.is_floating_point()}
+    return module.to(dtypes.pop()) if dtypes <= {torch.float64} and dtypes else module

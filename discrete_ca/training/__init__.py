@@ -1,0 +1,6 @@
+"""Training: one loop for every kernel and objective."""
+
+from discrete_ca.training.config import TrainConfig
+from discrete_ca.training.trainer import Trainer
+
+__all__ = ["TrainConfig", "Trainer"]

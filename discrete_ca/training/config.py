@@ -1,0 +1,91 @@
+"""What a training run is asked to do, checked before work starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from discrete_ca import checks
+from discrete_ca.errors import ConfigError, unknown_name
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of a `Trainer`. The budget is given in steps or in minutes.
+
+    Args:
+        steps: optimizer steps in all.
+        minutes: wall-clock minutes in all; exactly one of the two.
+        batch_size: examples a step, B.
+        learning_rate: peak of AdamW's rate, times the phase's own factor.
+        final_learning_rate: where the cosine ends, as a share of the peak.
+        warmup: steps of linear warm-up at the start and after each change of the trained part.
+        weight_decay: AdamW's.
+        betas: AdamW's.
+        ema: decay of the averaged weights, which the kernel has after `fit`; 0 turns it off.
+        seed: seeds the data order, the levels and every draw.
+        folder: where checkpoints and metrics go; None for none.
+        save_minutes: minutes between checkpoints.
+        progress: show a progress bar.
+
+    Raises:
+        ConfigError: for a value that is not allowed.
+
+    Example:
+        >>> TrainConfig(steps=100).batch_size
+        64
+    """
+
+    steps: int | None = None
+    minutes: float | None = None
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    final_learning_rate: float = 0.01
+    warmup: int = 50
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.99)
+    ema: float = 0.999
+    seed: int = 0
+    folder: str | None = None
+    save_minutes: float = 2.0
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.minutes is None):
+            raise ConfigError("the budget is either steps or minutes; exactly one must be given")
+        for name in ("minutes", "learning_rate", "save_minutes"):
+            value = getattr(self, name)
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise ConfigError(f"{name} was {value}; allowed: a number > 0")
+        try:
+            for name in ("steps", "batch_size"):
+                if getattr(self, name) is not None:
+                    checks.positive(getattr(self, name), name)
+            checks.positive(self.warmup, "warmup", least=0)
+            checks.probability(self.ema, "ema", below_one=True)
+            checks.probability(self.final_learning_rate, "final_learning_rate")
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        if not self.weight_decay >= 0:
+            raise ConfigError(f"weight_decay was {self.weight_decay}; allowed: >= 0")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """A config from plain values, as read from a file.
+
+        Raises:
+            ConfigError: for an unknown key, with the nearest valid name.
+
+        Example:
+            >>> TrainConfig.from_dict({"stepz": 5})
+            Traceback (most recent call last):
+            discrete_ca.errors.ConfigError: unknown key 'stepz'; did you mean 'steps'? Known: ...
+        """
+        known = [field.name for field in dataclasses.fields(cls)]
+        for key in values:
+            if key not in known:
+                raise ConfigError(unknown_name("key", key, known))
+        return cls(**values)
