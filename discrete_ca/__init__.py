@@ -1,6 +1,7 @@
 """Discrete-state generative modelling with Markov kernels whose stationary law is the data."""
 
 from discrete_ca import corruption, diagnostics, nn
+from discrete_ca.chains import RunInfo, cosine_levels, inpaint, linear_levels, run, sample, variants
 from discrete_ca.kernels import (
     CategoricalNoiseKernel,
     GaussianNoiseKernel,
@@ -29,6 +30,13 @@ __all__ = [
     "TrainConfig",
     "Trainer",
     "TransitionKernel",
+    "RunInfo",
+    "cosine_levels",
+    "inpaint",
+    "linear_levels",
+    "run",
+    "sample",
+    "variants",
     "corruption",
     "diagnostics",
     "load_kernel",

@@ -59,7 +59,9 @@ def states(x: Tensor, num_states: int, name: str = "x") -> None:
     if x.numel():
         low, high = (int(v) for v in x.aminmax())
         if low < 0 or high >= num_states:
-            raise ValueError(f"{name} holds values in [{low}, {high}]; allowed: 0 .. {num_states - 1}")
+            raise ValueError(
+                f"{name} holds values in [{low}, {high}]; allowed: 0 .. {num_states - 1}"
+            )
 
 
 def probability(value: float, name: str, *, below_one: bool = False) -> float:

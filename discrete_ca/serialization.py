@@ -64,7 +64,7 @@ class Configured:
         cls.__init__ = recording  # type: ignore[method-assign]
 
 
-def reference(cls: Any) -> str:  # noqa: ANN401 - any class or function
+def reference(cls: Any) -> str:
     """Name of a class or function as ``package.module:Name``.
 
     Example:
@@ -74,7 +74,7 @@ def reference(cls: Any) -> str:  # noqa: ANN401 - any class or function
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
-def resolve(name: str, trust_code: bool = False) -> Any:  # noqa: ANN401 - any class or function
+def resolve(name: str, trust_code: bool = False) -> Any:
     """The class or function called ``package.module:Name``.
 
     Raises:
@@ -100,7 +100,7 @@ def resolve(name: str, trust_code: bool = False) -> Any:  # noqa: ANN401 - any c
     return found
 
 
-def describe(value: Any, tensors: dict[str, Tensor], name: str) -> Any:  # noqa: ANN401 - JSON
+def describe(value: Any, tensors: dict[str, Tensor], name: str) -> Any:
     """`value` as JSON; tensors are put into `tensors` under `name`.
 
     Raises:
@@ -128,11 +128,11 @@ def describe(value: Any, tensors: dict[str, Tensor], name: str) -> Any:  # noqa:
 
 
 def build(
-    value: Any,  # noqa: ANN401 - JSON
+    value: Any,
     tensors: Mapping[str, Tensor],
     trust_code: bool = False,
     given: Mapping[str, Any] | None = None,
-) -> Any:  # noqa: ANN401 - whatever was described
+) -> Any:
     """Make again what `describe` described; `given` overrides arguments of the outermost object."""
     if isinstance(value, list):
         return [build(v, tensors, trust_code) for v in value]
@@ -219,7 +219,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def load_module(
     path: str | Path, trust_code: bool = False, given: Mapping[str, Any] | None = None
-) -> Any:  # noqa: ANN401 - the class is in the file
+) -> Any:
     """Read a module that `save_module` wrote.
 
     Args:

@@ -7,7 +7,8 @@ categories) and sites are independent: ``q_b(x|z) = prod_i Q_b[z_i, x_i]`` (theo
 The *coupling* q(y | x, z) moves a site from level b_x to level b_y and keeps its marginal right:
 if ``x ~ Q_{b_x}[z, .]`` then ``y ~ Q_{b_y}[z, .]`` (theory, section 3.1).
 
-* Linear families, ``Q_b = (1 - b) I + b R``: hold x with probability h', else redraw from Q_{b'}[z, .].
+* Linear families, ``Q_b = (1 - b) I + b R``: hold x with probability h', else redraw from
+  Q_{b'}[z, .].
 * All others: hold x with a probability that depends on z and x,
   ``h min(1, Q_{b_y}[z, x] / Q_{b_x}[z, x])``, else redraw from what is missing,
   ``Q_{b_y}[z, .] - h min(Q_{b_x}[z, .], Q_{b_y}[z, .])``, normalised.
@@ -92,7 +93,7 @@ class Corruption(Configured, nn.Module, ABC):
         return q / q.sum(-1, keepdim=True)
 
     def matrices(self, b: Tensor) -> tuple[Tensor, Tensor]:
-        """Q at each distinct level of `b`, shape (L, K, V) in float64, and the index (B,) into it."""
+        """Q at each distinct level of `b`, (L, K, V) in float64, and the index (B,) into it."""
         distinct, index = b.double().unique(return_inverse=True)
         q = torch.stack([self.checked_matrix(float(level)) for level in distinct])
         return q.to(b.device), index
@@ -152,9 +153,7 @@ class Corruption(Configured, nn.Module, ABC):
 
     # -- the coupling of two levels ---------------------------------------------------------------
 
-    def couple(
-        self, hold: float | Tensor, b_x: Tensor, b_y: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def couple(self, hold: float | Tensor, b_x: Tensor, b_y: Tensor) -> tuple[Tensor, Tensor]:
         """The hold probability h' and residual level b' of a step from b_x to b_y, each (B,).
 
         For linear families (theory, section 3.1): ``h' = min(h, b_y / b_x)`` downward,
@@ -217,7 +216,7 @@ class Corruption(Configured, nn.Module, ABC):
         wanted: Tensor,
         generator: torch.Generator | None,
     ) -> Tensor:
-        """Draw from the residual law where `wanted`: rejection from Q_{b_y}, then the rest in full."""
+        """Draw from the residual law where `wanted`: by rejection, the last few in full."""
         y = z.clone()
         for _ in range(_REJECTION_ROUNDS):
             if not bool(wanted.any()):
@@ -238,9 +237,7 @@ class Corruption(Configured, nn.Module, ABC):
         y[rows] = draws.categorical(law.log(), generator)
         return y
 
-    def coupling(
-        self, x: Tensor, hold: float | Tensor, b_x: Tensor, b_y: Tensor
-    ) -> Tensor:
+    def coupling(self, x: Tensor, hold: float | Tensor, b_x: Tensor, b_y: Tensor) -> Tensor:
         """``q(y | x, z)`` for every z and y, shape (B, *S, K, V) in float64: for small spaces."""
         held, level = self.couple(hold, b_x.double(), b_y.double())
         same = nn.functional.one_hot(x, self.num_states).double().unsqueeze(-2)

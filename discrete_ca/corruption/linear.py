@@ -102,14 +102,14 @@ class Absorbing(Corruption):
         return torch.where(masked, self.mask_state, z)
 
     def log_likelihood(self, x: Tensor, level: checks.Level) -> Tensor:
-        """log b at masked sites; elsewhere ``log(1 - b)`` at x and -inf at the rest; (B, *S, K)."""
+        """Log b at masked sites; elsewhere ``log(1 - b)`` at x and -inf at the rest; (B, *S, K)."""
         b = checks.spread(checks.levels(level, x.shape[0], x.device), x).unsqueeze(-1)
         every = torch.arange(self.num_categories, device=x.device)
         kept = torch.where(x.unsqueeze(-1) == every, torch.log1p(-b), -torch.inf)
         return torch.where(x.unsqueeze(-1) == self.mask_state, b.log(), kept)
 
     def log_push_forward(self, log_pz: Tensor, x: Tensor, level: checks.Level) -> Tensor:
-        """log b at masked sites, ``log(1 - b) + log p(x)`` elsewhere."""
+        """Log b at masked sites, ``log(1 - b) + log p(x)`` elsewhere."""
         b = checks.levels(level, x.shape[0], x.device).to(log_pz.dtype)
         masked = x == self.mask_state
         at_x = log_pz.gather(-1, x.masked_fill(masked, 0).unsqueeze(-1)).squeeze(-1)

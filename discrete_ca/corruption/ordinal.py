@@ -44,7 +44,7 @@ class Ordinal(Corruption):
         return True
 
     def _log_theta(self, b: Tensor) -> Tensor:
-        """log θ, in (-inf, 0], of the shape of `b` in float64."""
+        """Log θ, in (-inf, 0], of the shape of `b` in float64."""
         b = b.double()
         width = 1 + self.scale * (self.num_categories - 2) * b
         return (b.log() - torch.log(2 - b)) / width**2

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -129,9 +130,7 @@ def read_out_matrix(
     return product_laws(probs)
 
 
-def noisy_law(
-    p_data: Tensor, corruption: Corruption, shape: Sequence[int], level: float
-) -> Tensor:
+def noisy_law(p_data: Tensor, corruption: Corruption, shape: Sequence[int], level: float) -> Tensor:
     """``p_b(x) = sum_z p(z) q_b(x|z)``: (K^D,) to (V^D,) in float64.
 
     Raises:
@@ -157,7 +156,9 @@ def _law(p: Tensor, size: int, name: str) -> Tensor:
     if len(law) != size:
         raise ValueError(f"{name} has {len(law)} entries; allowed: {size}")
     if bool((law < 0).any()) or abs(float(law.sum()) - 1) > 1e-6:
-        raise ValueError(f"{name} is no law: smallest {float(law.min()):g}, sum {float(law.sum()):g}")
+        raise ValueError(
+            f"{name} is no law: smallest {float(law.min()):g}, sum {float(law.sum()):g}"
+        )
     return law / law.sum()
 
 
@@ -203,9 +204,9 @@ def annealed_law(
     Returns:
         Law of the state at the last level (V^D,), and of the read-out (K^D,).
     """
-    start = torch.eye(kernel.corruption.num_categories**math.prod(shape)).double()[0]
+    start = torch.eye(kernel.corruption.num_categories ** math.prod(shape)).double()[0]
     law = noisy_law(start, kernel.corruption, shape, levels[0])
-    for b_x, b_y in zip(levels[:-1], levels[1:], strict=True):
+    for b_x, b_y in pairwise(levels):
         law = law @ transition_matrix(kernel, shape, b_x, b_y)
         if correctors:
             P = transition_matrix(kernel, shape, b_y)

@@ -1,4 +1,4 @@
-"""The one thing that contrastive adjustment asks of a kernel: a law p(y|x) to draw from and score."""
+"""What contrastive adjustment asks of a kernel: a law p(y|x) to draw from and to score."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ class CategoricalNoiseKernel(NetworkKernel):
     def corrupt(
         self, z: Tensor, level: checks.Level, generator: torch.Generator | None = None
     ) -> Tensor:
-        """x ~ q_b(x|z), shape (B, *S)."""
+        """X ~ q_b(x|z), shape (B, *S)."""
         return self.corruption.sample(z, level, generator)
 
     def initial(

@@ -74,9 +74,7 @@ class GaussianNoiseKernel(NetworkKernel):
         torch.Size([1, 4])
     """
 
-    def __init__(
-        self, net: nn.Module, noise: LinearNoise | None = None, hold: float = 0.9
-    ) -> None:
+    def __init__(self, net: nn.Module, noise: LinearNoise | None = None, hold: float = 0.9) -> None:
         super().__init__(net)
         self.noise = noise if noise is not None else LinearNoise()
         self.config["noise"] = self.noise
@@ -129,7 +127,7 @@ class GaussianNoiseKernel(NetworkKernel):
     def corrupt(
         self, z: Tensor, level: checks.Level, generator: torch.Generator | None = None
     ) -> Tensor:
-        """x ~ N(a z, v), shape (B, *S)."""
+        """X ~ N(a z, v), shape (B, *S)."""
         b = checks.levels(level, z.shape[0], z.device).to(z.dtype)
         a, v = (checks.spread(t, z) for t in self.noise.coefficients(b))
         return Normal(a * z, v).sample(generator)

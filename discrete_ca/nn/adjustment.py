@@ -8,12 +8,51 @@ changes nothing.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from discrete_ca.serialization import Configured
 
 _REACH = 8.0  # log-probabilities are cut to ± this before they enter the head
+
+
+def num_features(num_categories: int) -> int:
+    """Features a site that `site_features` gives.
+
+    Example:
+        >>> num_features(2)
+        13
+    """
+    return 4 * num_categories + 5
+
+
+def site_features(log_pz: Tensor, evidence: Tensor, b: Tensor) -> Tensor:
+    """What a head sees of a site, (B, *S, F), from log p(z|x) and log Q_b[., x], (B, *S, K).
+
+    Example:
+        >>> log_pz = torch.full((1, 5, 2), 0.5).log()
+        >>> site_features(log_pz, log_pz, torch.tensor([0.3])).shape
+        torch.Size([1, 5, 13])
+    """
+
+    def centred(logits: Tensor) -> Tensor:
+        bounded = (logits - logits.amax(-1, keepdim=True)).clamp_min(-2 * _REACH)
+        return bounded - bounded.mean(-1, keepdim=True)
+
+    says, seen = centred(log_pz), centred(evidence)
+    probs = log_pz.exp()
+    residual = evidence.softmax(-1) - probs
+    entropy = -torch.special.xlogy(probs, probs).sum(-1, keepdim=True)
+    local = torch.cat([entropy, residual.abs().sum(-1, keepdim=True)], -1)
+    flat = local.reshape(len(local), -1, 2)
+    others = max(flat.shape[1] - 1, 1)
+    pooled = ((flat.sum(1, keepdim=True) - flat) / others).reshape(local.shape)
+    level = b.to(log_pz).reshape(-1, *(1,) * (log_pz.ndim - 1))
+    level = torch.cat([level, (level + 0.01).log() / 4], -1).expand(*log_pz.shape[:-1], 2)
+    parts = [says / _REACH, seen / _REACH, (says - seen).tanh(), residual, entropy, pooled]
+    return torch.cat([*parts, level], -1)
 
 
 class AdjustmentHead(Configured, nn.Module):
@@ -46,7 +85,7 @@ class AdjustmentHead(Configured, nn.Module):
         self.dims = dims
         conv = (nn.Conv1d, nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims]
         size = kernel_size if dims else 1
-        features = 4 * num_categories + 5
+        features = num_features(num_categories)
         self.layers = nn.Sequential(
             conv(features, width, size, padding=size // 2),
             nn.SiLU(),
@@ -63,30 +102,50 @@ class AdjustmentHead(Configured, nn.Module):
         Raises:
             ValueError: for fewer site dimensions than `dims`.
         """
-        *sites, categories = log_pz.shape[1:]
+        sites = log_pz.shape[1:-1]
         if len(sites) < self.dims:
             raise ValueError(f"log_pz has site shape {tuple(sites)}; allowed: >= {self.dims} dims")
-        features = self._features(log_pz, evidence, b).to(self.layers[0].weight)
-        spatial = sites[len(sites) - self.dims :] or [1]
+        features = site_features(log_pz, evidence, b).to(self.layers[0].weight)
+        spatial = sites[len(sites) - self.dims :] or (1,)
         flat = features.reshape(-1, *spatial, features.shape[-1]).movedim(-1, 1)
         out = self.layers(flat).movedim(1, -1)
         return log_pz + out.reshape(log_pz.shape).to(log_pz)
 
-    @staticmethod
-    def _features(log_pz: Tensor, evidence: Tensor, b: Tensor) -> Tensor:
-        def centred(logits: Tensor) -> Tensor:
-            bounded = (logits - logits.amax(-1, keepdim=True)).clamp_min(-2 * _REACH)
-            return bounded - bounded.mean(-1, keepdim=True)
 
-        says, seen = centred(log_pz), centred(evidence)
-        probs = log_pz.exp()
-        residual = evidence.softmax(-1) - probs
-        entropy = -torch.special.xlogy(probs, probs).sum(-1, keepdim=True)
-        local = torch.cat([entropy, residual.abs().sum(-1, keepdim=True)], -1)
-        flat = local.flatten(1, -2)
-        others = max(flat.shape[1] - 1, 1)
-        pooled = ((flat.sum(1, keepdim=True) - flat) / others).reshape(local.shape)
-        level = b.to(log_pz).reshape(-1, *(1,) * (log_pz.ndim - 1))
-        level = torch.cat([level, (level + 0.01).log() / 4], -1).expand(*log_pz.shape[:-1], 2)
-        parts = [says / _REACH, seen / _REACH, (says - seen).tanh(), residual, entropy, pooled]
-        return torch.cat([*parts, level], -1)
+class AdjustmentMLP(Configured, nn.Module):
+    """An adjustment head for small spaces: one MLP over the features of all sites together.
+
+    Same inputs and outputs as `AdjustmentHead`, not shared over sites.
+
+    Args:
+        num_categories: K.
+        shape: S.
+        width: units of the two hidden layers.
+
+    Example:
+        >>> head = AdjustmentMLP(2, shape=(5,))
+        >>> log_pz = torch.full((1, 5, 2), 0.5).log()
+        >>> torch.equal(head(log_pz, log_pz, torch.tensor([0.3])), log_pz)
+        True
+    """
+
+    def __init__(
+        self, num_categories: int, shape: tuple[int, ...] | list[int], width: int = 64
+    ) -> None:
+        super().__init__()
+        sites = math.prod(shape)
+        self.layers = nn.Sequential(
+            nn.Linear(sites * num_features(num_categories), width),
+            nn.SiLU(),
+            nn.Linear(width, width),
+            nn.SiLU(),
+            nn.Linear(width, sites * num_categories),
+        )
+        nn.init.zeros_(self.layers[-1].weight)
+        nn.init.zeros_(self.layers[-1].bias)
+
+    def forward(self, log_pz: Tensor, evidence: Tensor, b: Tensor) -> Tensor:
+        """Adjusted logits, (B, *S, K)."""
+        features = site_features(log_pz, evidence, b).to(self.layers[0].weight)
+        out = self.layers(features.reshape(len(features), -1))
+        return log_pz + out.reshape(log_pz.shape).to(log_pz)

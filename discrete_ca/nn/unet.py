@@ -27,10 +27,12 @@ def _groups(width: int) -> int:
 class Block(nn.Module):
     """Two convolutions with a residual path; the condition scales and shifts between them."""
 
-    def __init__(self, conv: Any, width_in: int, width: int, condition: int) -> None:  # noqa: ANN401
+    def __init__(self, conv: Any, width_in: int, width: int, condition: int) -> None:
         super().__init__()
         self.first = nn.Sequential(
-            nn.GroupNorm(_groups(width_in), width_in), nn.SiLU(), conv(width_in, width, 3, padding=1)
+            nn.GroupNorm(_groups(width_in), width_in),
+            nn.SiLU(),
+            conv(width_in, width, 3, padding=1),
         )
         self.norm = nn.GroupNorm(_groups(width), width)
         self.film = nn.Linear(condition, 2 * width)
@@ -40,7 +42,9 @@ class Block(nn.Module):
 
     def forward(self, h: Tensor, condition: Tensor) -> Tensor:
         """(B, C_in, *R) to (B, C, *R)."""
-        scale, shift = self.film(condition).reshape(h.shape[0], -1, *(1,) * (h.ndim - 2)).chunk(2, 1)
+        scale, shift = (
+            self.film(condition).reshape(h.shape[0], -1, *(1,) * (h.ndim - 2)).chunk(2, 1)
+        )
         inner = self.norm(self.first(h)) * (1 + scale) + shift
         out: Tensor = self.skip(h) + self.second(inner)
         return out
@@ -60,7 +64,9 @@ class Attention(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         """(B, C, *R) to the same."""
         flat = self.norm(h).flatten(2).transpose(1, 2)
-        q, k, v = rearrange(self.qkv(flat), "b n (three h c) -> three b h n c", three=3, h=self.heads)
+        q, k, v = rearrange(
+            self.qkv(flat), "b n (three h c) -> three b h n c", three=3, h=self.heads
+        )
         mixed = nn.functional.scaled_dot_product_attention(q, k, v)
         back = self.out(rearrange(mixed, "b h n c -> b n (h c)")).transpose(1, 2)
         return h + back.reshape(h.shape)

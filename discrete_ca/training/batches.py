@@ -22,7 +22,7 @@ class Indexed(Protocol):
     def __len__(self) -> int:
         """N."""
 
-    def __getitem__(self, index: Any) -> Tensor:  # noqa: ANN401 - an index tensor
+    def __getitem__(self, index: Any) -> Tensor:
         """States at an index tensor (B,)."""
 
 

@@ -1,0 +1,59 @@
+"""The data that come with the package: MNIST at 16 grey levels, whole, in 5 MB."""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+from functools import lru_cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+import torch
+from torch import Tensor
+
+from discrete_ca.errors import DataError, unknown_name
+
+SPLITS = {"train": slice(0, 60_000), "test": slice(60_000, 70_000)}
+
+_IMAGES, _SIDE = 70_000, 28
+_SHA256 = "69c76f9036970d5a604d554f124f38c914f2712ff3fa417392a0fcbbec75cca3"
+
+
+def mnist16(split: str) -> tuple[Tensor, Tensor]:
+    """The images of a split as grey levels 0 .. 15, and their labels.
+
+    A level is pixel // 16, so that level >= 8 is exactly pixel >= 128.
+
+    Args:
+        split: "train" (60,000) or "test" (10,000).
+
+    Returns:
+        uint8 tensors of shapes (N, 28, 28) and (N,); later calls share them, so do not write.
+
+    Raises:
+        DataError: for another split, or an asset that is truncated or altered.
+
+    Example:
+        >>> levels, labels = mnist16("test")
+        >>> levels.shape, int(levels.max()), labels[:4].tolist()
+        (torch.Size([10000, 28, 28]), 15, [7, 2, 1, 0])
+    """
+    if split not in SPLITS:
+        raise DataError(unknown_name("split", split, SPLITS))
+    images, labels = _decoded(resources.files("discrete_ca.data") / "assets" / "mnist16.xz")
+    return images[SPLITS[split]], labels[SPLITS[split]]
+
+
+@lru_cache(maxsize=1)
+def _decoded(asset: Traversable) -> tuple[Tensor, Tensor]:
+    """All images (70000, 28, 28) and labels (70000,); `assets/make_mnist16.py` has the format."""
+    try:
+        content = lzma.decompress(asset.read_bytes())
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise DataError(f"the embedded data in {asset} are damaged or missing: {error}") from error
+    if hashlib.sha256(content).hexdigest() != _SHA256:
+        raise DataError(f"the embedded data in {asset} are damaged: the checksum does not match")
+    stored = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+    packed = stored[:-_IMAGES].reshape(_IMAGES, _SIDE // 2, _SIDE).transpose(1, 2)
+    images = torch.stack([packed >> 4, packed & 15], dim=-1).reshape(_IMAGES, _SIDE, _SIDE)
+    return images, stored[-_IMAGES:].clone()

@@ -1,0 +1,137 @@
+r"""From grey levels and other numbers to categories.
+
+A range [l, h] of values is cut into V equal bins. Whole numbers are cells of width 1 and span
+h - l + 1, other numbers span h - l:
+
+.. math:: q(v) = \min(V - 1, \lfloor V (v - l) / \text{span} \rfloor),
+
+so that a pixel of 0 .. 255 at V = 16 levels becomes pixel // 16, and two levels are a threshold at
+the middle of the range, 128.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from discrete_ca import draws
+from discrete_ca.errors import DataError
+
+Range = tuple[float, float]
+
+# Random draws and double-precision quotients are made for this many values at a time.
+_PIECE = 1 << 22
+
+
+def binarize(
+    values: Tensor,
+    threshold: float | None = None,
+    *,
+    stochastic: bool = False,
+    value_range: Range | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Values as 0 or 1: by a threshold, or drawn with the value as probability.
+
+    Args:
+        values: numbers, any shape.
+        threshold: 1 where value >= threshold, in the values' own units; None for the middle of
+            the range.
+        stochastic: draw 1 with probability (value - l) / (h - l) instead, once and for all.
+        value_range: (l, h); None for (0, 255) of uint8 and (0, 1) of floats and booleans. A
+            given threshold needs none.
+        generator: source of randomness.
+
+    Returns:
+        uint8, the shape of `values`.
+
+    Raises:
+        DataError: for both a threshold and `stochastic`, values outside the range or not finite,
+            and whole numbers of no known range.
+
+    Example:
+        >>> binarize(torch.tensor([0, 127, 128, 255], dtype=torch.uint8))
+        tensor([0, 0, 1, 1], dtype=torch.uint8)
+        >>> binarize(torch.tensor([0.0, 1.0]), stochastic=True)
+        tensor([0, 1], dtype=torch.uint8)
+    """
+    if stochastic and threshold is not None:
+        raise DataError(f"threshold was {threshold} with stochastic=True; allowed: one of the two")
+    if threshold is not None:
+        _finite(values)
+        return (values >= threshold).to(torch.uint8)
+    if not stochastic:
+        return quantize(values, 2, value_range=value_range)
+    low, high = _range(values, value_range)
+    flat = values.reshape(-1)
+    out = torch.empty(flat.shape, dtype=torch.uint8, device=flat.device)
+    for start in range(0, flat.numel(), _PIECE):
+        piece = flat[start : start + _PIECE]
+        u = draws.uniform(piece.shape, piece.device, generator)
+        out[start : start + _PIECE] = u * (high - low) < piece.double() - low
+    return out.reshape(values.shape)
+
+
+def quantize(values: Tensor, levels: int, *, value_range: Range | None = None) -> Tensor:
+    """Values as the indices of `levels` equal bins of their range.
+
+    Args:
+        values: numbers, any shape.
+        levels: V, at least 2.
+        value_range: (l, h), both reached; None for (0, 255) of uint8 and (0, 1) of floats and
+            booleans.
+
+    Returns:
+        Indices 0 .. V - 1, uint8 up to 256 levels and int32 above, the shape of `values`.
+
+    Raises:
+        DataError: for fewer than 2 levels, values outside the range or not finite, and whole
+            numbers of no known range.
+
+    Example:
+        >>> quantize(torch.tensor([0.0, 0.3, 0.5, 1.0]), 4)
+        tensor([0, 1, 2, 3], dtype=torch.uint8)
+        >>> quantize(torch.tensor([-1.0, 0.99]), 2, value_range=(-1.0, 1.0))
+        tensor([0, 1], dtype=torch.uint8)
+    """
+    if isinstance(levels, bool) or int(levels) != levels or levels < 2:
+        raise DataError(f"levels was {levels}; allowed: a whole number >= 2")
+    low, high = _range(values, value_range)
+    span = high - low if values.is_floating_point() else high - low + 1
+    flat = values.reshape(-1)
+    dtype = torch.uint8 if levels <= 256 else torch.int32
+    out = torch.empty(flat.shape, dtype=dtype, device=flat.device)
+    for start in range(0, flat.numel(), _PIECE):
+        scaled = (flat[start : start + _PIECE].double() - low) * levels / span
+        out[start : start + _PIECE] = scaled.floor_().clamp_(max=levels - 1)
+    return out.reshape(values.shape)
+
+
+def _finite(values: Tensor) -> None:
+    if values.is_floating_point() and not bool(values.isfinite().all()):
+        raise DataError("values hold NaN or infinity; allowed: finite numbers")
+
+
+def _range(values: Tensor, value_range: Range | None) -> Range:
+    """The range (l, h), given or known from the dtype, with every value checked to be in it."""
+    _finite(values)
+    if value_range is None:
+        if values.dtype == torch.uint8:
+            value_range = (0, 255)
+        elif values.is_floating_point() or values.dtype == torch.bool:
+            value_range = (0, 1)
+        else:
+            raise DataError(
+                f"values have dtype {values.dtype} and value_range was None; allowed: "
+                "value_range=(lowest, highest), which only uint8, bool and floats do without"
+            )
+    low, high = value_range
+    if not low < high:
+        raise DataError(f"value_range was {value_range}; allowed: (lowest, highest), lowest first")
+    if values.numel():
+        least, most = (v.item() for v in values.aminmax())
+        if least < low or most > high:
+            raise DataError(
+                f"values lie in [{least:g}, {most:g}]; allowed: value_range = [{low:g}, {high:g}]"
+            )
+    return low, high
