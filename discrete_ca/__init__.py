@@ -1,6 +1,6 @@
 """Discrete-state generative modelling with Markov kernels whose stationary law is the data."""
 
-from discrete_ca import corruption, diagnostics, nn
+from discrete_ca import corruption, data, diagnostics, distributions, nn
 from discrete_ca.chains import RunInfo, cosine_levels, inpaint, linear_levels, run, sample, variants
 from discrete_ca.kernels import (
     CategoricalNoiseKernel,
@@ -18,6 +18,8 @@ from discrete_ca.objectives import (
 )
 from discrete_ca.training import TrainConfig, Trainer
 
+__version__ = "0.1.0"
+
 __all__ = [
     "CategoricalNoiseKernel",
     "ContrastiveAdjustment",
@@ -32,6 +34,9 @@ __all__ = [
     "TransitionKernel",
     "RunInfo",
     "cosine_levels",
+    "data",
+    "distributions",
+    "metrics",
     "inpaint",
     "linear_levels",
     "run",

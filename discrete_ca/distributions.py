@@ -116,6 +116,8 @@ class CategoricalTransition(Transition):
             nothing in `log_prob`.
     """
 
+    read_out: Categorical
+
     def __init__(
         self,
         x: Tensor,

@@ -229,6 +229,8 @@ class Corruption(Configured, nn.Module, ABC):
             wanted = wanted & ~accept
         rows = wanted.nonzero(as_tuple=True)
         batch = rows[0]
+        if not len(batch):  # the last round took the rest
+            return y
         z_left = z[rows][:, None].expand(-1, self.num_states)
         every = torch.arange(self.num_states, device=z.device).expand_as(z_left)
         new = self.log_prob(z_left, every, b_y[batch]).exp()

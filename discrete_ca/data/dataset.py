@@ -50,10 +50,9 @@ class DiscreteData:
         states, highest = _whole(states, "states")
         if num_categories is None:
             num_categories = max(2, highest + 1)
-        if isinstance(num_categories, bool) or num_categories != int(num_categories):
+        whole = not isinstance(num_categories, bool) and num_categories == int(num_categories)
+        if not whole or num_categories < 2:
             raise DataError(f"num_categories was {num_categories}; allowed: a whole number >= 2")
-        if num_categories < 2:
-            raise DataError(f"num_categories was {num_categories}; allowed: at least 2")
         if highest >= num_categories:
             raise DataError(
                 f"states hold the value {highest}; allowed: 0 .. {num_categories - 1}, "
@@ -88,7 +87,7 @@ class DiscreteData:
     def __len__(self) -> int:
         return int(self._states.shape[0])
 
-    def __getitem__(self, index: Any) -> Tensor:  # noqa: ANN401 - all that indexes a tensor
+    def __getitem__(self, index: Any) -> Tensor:
         return self._states[index].long()
 
     def __repr__(self) -> str:

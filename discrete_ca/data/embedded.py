@@ -6,7 +6,6 @@ import hashlib
 import lzma
 from functools import lru_cache
 from importlib import resources
-from importlib.resources.abc import Traversable
 
 import torch
 from torch import Tensor
@@ -40,20 +39,39 @@ def mnist16(split: str) -> tuple[Tensor, Tensor]:
     """
     if split not in SPLITS:
         raise DataError(unknown_name("split", split, SPLITS))
-    images, labels = _decoded(resources.files("discrete_ca.data") / "assets" / "mnist16.xz")
+    images, labels = _asset()
     return images[SPLITS[split]], labels[SPLITS[split]]
 
 
-@lru_cache(maxsize=1)
-def _decoded(asset: Traversable) -> tuple[Tensor, Tensor]:
-    """All images (70000, 28, 28) and labels (70000,); `assets/make_mnist16.py` has the format."""
+def decode(content: bytes) -> tuple[Tensor, Tensor]:
+    """All images (70000, 28, 28) and labels (70000,) of an asset in xz; its maker has the format.
+
+    Raises:
+        DataError: for an asset that is truncated or altered.
+
+    Example:
+        >>> decode(b"no xz")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        discrete_ca.errors.DataError: the embedded MNIST is damaged: ...
+    """
     try:
-        content = lzma.decompress(asset.read_bytes())
-    except (OSError, EOFError, lzma.LZMAError) as error:
-        raise DataError(f"the embedded data in {asset} are damaged or missing: {error}") from error
-    if hashlib.sha256(content).hexdigest() != _SHA256:
-        raise DataError(f"the embedded data in {asset} are damaged: the checksum does not match")
-    stored = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        payload = lzma.decompress(content)
+    except (EOFError, lzma.LZMAError) as error:
+        raise DataError(f"the embedded MNIST is damaged: {error}") from error
+    found = hashlib.sha256(payload).hexdigest()
+    if found != _SHA256:
+        raise DataError(f"the embedded MNIST is damaged: its SHA-256 is {found}, not {_SHA256}")
+    stored = torch.frombuffer(bytearray(payload), dtype=torch.uint8)
     packed = stored[:-_IMAGES].reshape(_IMAGES, _SIDE // 2, _SIDE).transpose(1, 2)
     images = torch.stack([packed >> 4, packed & 15], dim=-1).reshape(_IMAGES, _SIDE, _SIDE)
     return images, stored[-_IMAGES:].clone()
+
+
+@lru_cache(maxsize=1)
+def _asset() -> tuple[Tensor, Tensor]:
+    path = resources.files("discrete_ca.data") / "assets" / "mnist16.xz"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"the embedded MNIST is missing: {error}") from error
+    return decode(content)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from discrete_ca import checks
 from discrete_ca.corruption import Corruption
 from discrete_ca.errors import SpaceTooLargeError
 from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel
@@ -79,7 +79,8 @@ def transition_matrix(
     shape: Sequence[int],
     level: float,
     target_level: float | None = None,
-    **conditions: Any,
+    label: Tensor | None = None,
+    known: checks.Known | None = None,
 ) -> Tensor:
     """P[x, y] = p(y|x) of a kernel, (V^D, V^D) in float64.
 
@@ -91,23 +92,28 @@ def transition_matrix(
         shape: S.
         level: b_x.
         target_level: b_y; None for an equal-level step.
-        conditions: label or known, each for one example, passed to `transition`.
+        label: labels (V^D,), for networks that declare them.
+        known: (mask, values), each of shape S; mask True = generate.
 
     Raises:
         SpaceTooLargeError: for more than `MAX_STATES` states.
+        ValueError: for a kernel of another class without `num_states`.
     """
-    values = int(getattr(kernel, "num_states", 0) or kernel.corruption.num_states)  # type: ignore[union-attr]
-    x = states(values, shape)
+    if isinstance(kernel, CategoricalNoiseKernel):
+        x = states(kernel.corruption.num_states, shape)
+    else:
+        values = getattr(kernel, "num_states", None)
+        if not isinstance(values, int):
+            raise ValueError(f"{type(kernel).__name__} has no attribute num_states; allowed: V")
+        x = states(values, shape)
     b_x = torch.tensor(float(level), dtype=torch.float64)
     b_y = None if target_level is None else torch.tensor(float(target_level), dtype=torch.float64)
     if isinstance(kernel, CategoricalNoiseKernel):
-        law = kernel.transition(x, b_x, b_y, **conditions)
-        return product_laws(law.probs())
-    rows = []
-    for start in range(0, len(x), max(1, _PAIRS_AT_ONCE // len(x))):
-        part = x[start : start + max(1, _PAIRS_AT_ONCE // len(x))]
+        return product_laws(kernel.transition(x, b_x, b_y, label, known).probs())
+    rows, size = [], max(1, _PAIRS_AT_ONCE // len(x))
+    for part in x.split(size):
         pairs = part.repeat_interleave(len(x), 0)
-        law = kernel.transition(pairs, b_x, b_y, **conditions)  # type: ignore[assignment]
+        law = kernel.transition(pairs, b_x, b_y, label, known)
         rows.append(law.log_prob(x.repeat(len(part), *(1,) * len(shape))).double().exp())
     return torch.cat(rows).reshape(len(x), len(x))
 
@@ -118,12 +124,13 @@ def read_out_matrix(
     shape: Sequence[int],
     level: float,
     mode: bool = False,
-    **conditions: Any,
+    label: Tensor | None = None,
+    known: checks.Known | None = None,
 ) -> Tensor:
     """R[x, z]: the law of the read-out z given x, (V^D, K^D); a point mass at its mode if asked."""
     x = states(kernel.corruption.num_states, shape)
     b = torch.tensor(float(level), dtype=torch.float64)
-    read_out = kernel.transition(x, b, **conditions).read_out
+    read_out = kernel.transition(x, b, None, label, known).read_out
     probs = read_out.log_probs.double().exp()
     if mode:
         probs = torch.nn.functional.one_hot(read_out.mode(), probs.shape[-1]).double()
@@ -191,6 +198,7 @@ def annealed_law(
     levels: Sequence[float],
     correctors: int = 0,
     mode: bool = False,
+    known: checks.Known | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The exact law of an annealed run: of its last state and of its read-out.
 
@@ -200,6 +208,7 @@ def annealed_law(
         levels: the levels of the run, from the first (1.0) to the last.
         correctors: equal-level steps after each move.
         mode: whether the read-out takes the mode instead of a draw.
+        known: (mask, values), each of shape S; mask True = generate.
 
     Returns:
         Law of the state at the last level (V^D,), and of the read-out (K^D,).
@@ -207,12 +216,12 @@ def annealed_law(
     start = torch.eye(kernel.corruption.num_categories ** math.prod(shape)).double()[0]
     law = noisy_law(start, kernel.corruption, shape, levels[0])
     for b_x, b_y in pairwise(levels):
-        law = law @ transition_matrix(kernel, shape, b_x, b_y)
+        law = law @ transition_matrix(kernel, shape, b_x, b_y, known=known)
         if correctors:
-            P = transition_matrix(kernel, shape, b_y)
+            P = transition_matrix(kernel, shape, b_y, known=known)
             for _ in range(correctors):
                 law = law @ P
-    return law, law @ read_out_matrix(kernel, shape, levels[-1], mode)
+    return law, law @ read_out_matrix(kernel, shape, levels[-1], mode, known=known)
 
 
 def total_variation(p: Tensor, q: Tensor) -> float:

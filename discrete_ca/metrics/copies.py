@@ -58,13 +58,15 @@ def nearest_distance(samples: Tensor, data: Tensor, chunk: int = 2048) -> Tensor
         tensor([0, 1, 2])
     """
     rows, others = _rows(samples, data)
-    values = rows.unique()
+    values = torch.unique(rows)
     return torch.cat(
         [
-            torch.stack([_distances(part, other, values).amin(1) for other in others.split(chunk)])
+            torch.stack(
+                [_distances(part, other, values).amin(1) for other in torch.split(others, chunk)]
+            )
             .amin(0)
             .long()
-            for part in rows.split(chunk)
+            for part in torch.split(rows, chunk)
         ]
     )
 

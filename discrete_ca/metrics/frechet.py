@@ -5,7 +5,7 @@ Between N(m_1, S_1) and N(m_2, S_2) the squared 2-Wasserstein distance (Dowson a
     d^2 = |m_1 - m_2|^2 + tr S_1 + tr S_2 - 2 tr (S_1^{1/2} S_2 S_1^{1/2})^{1/2}.
 
 With features of an Inception network this is the FID (Heusel et al. 2017, arXiv 1706.08500); here
-the features are whatever the caller extracts. All of it is symmetric, so eigenvalues suffice, and it
+the features are whatever the caller extracts. All of it is symmetric, so eigenvalues suffice; it
 runs in float64 on the CPU. A finite set overstates d^2 by about a constant over its size: compare
 only numbers of equal N.
 """
@@ -40,7 +40,7 @@ def extract(extractor: Extractor, x: Tensor, chunk: int = 1024) -> Tensor:
         torch.Size([5, 6])
     """
     with torch.no_grad():
-        features = torch.cat([extractor(part) for part in x.split(chunk)])
+        features = torch.cat([extractor(part) for part in torch.split(x, chunk)])
     if features.ndim != 2 or len(features) != len(x):
         raise ValueError(
             f"extractor gave features of shape {tuple(features.shape)}; allowed: ({len(x)}, F)"

@@ -29,9 +29,7 @@ def shuffled_pixels(z: Tensor, generator: torch.Generator | None = None) -> Tens
     return z.flatten(1).gather(1, order).reshape(z.shape)
 
 
-def shuffled_blocks(
-    z: Tensor, generator: torch.Generator | None = None, across: int = 4
-) -> Tensor:
+def shuffled_blocks(z: Tensor, generator: torch.Generator | None = None, across: int = 4) -> Tensor:
     """Each image (N, H, W) cut into `across` × `across` blocks, put together in a random order.
 
     Raises:

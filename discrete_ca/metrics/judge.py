@@ -33,8 +33,8 @@ JUDGE_FILE = Path(__file__).parent / "assets" / "judge.safetensors"
 class Judge(nn.Module):
     """Convolutional classifier of images (N, 28, 28) of 0 and 1: ten digits, and none of them.
 
-    Its features are the normalized inputs of the last hidden layer: over its training images, half
-    of which are digits, each has mean 0 and variance 1.
+    Its features are the normalized inputs of the last activation: over its training images, two
+    thirds of which are digits, each has mean 0 and variance 1.
 
     Args:
         width: F, features an image.

@@ -18,6 +18,12 @@ from discrete_ca.serialization import Configured
 _REACH = 8.0  # log-probabilities are cut to ± this before they enter the head
 
 
+def _zeroed(layer: nn.Module) -> nn.Module:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
 def num_features(num_categories: int) -> int:
     """Features a site that `site_features` gives.
 
@@ -67,7 +73,11 @@ class AdjustmentHead(Configured, nn.Module):
         dims: how many trailing site dimensions the head sees neighbours along: 2 for images, 1 for
             sequences, 0 for a head that sees each site alone.
         width: channels of the two hidden layers.
-        kernel_size: reach of each hidden layer along each of the `dims`.
+        reach: how many sites away along each of the `dims` the head sees, 0 to 2: that many of
+            the two hidden layers are 3 wide, the others 1.
+
+    Raises:
+        ValueError: for dims or reach out of range.
 
     Example:
         >>> head = AdjustmentHead(2, dims=2)
@@ -76,25 +86,23 @@ class AdjustmentHead(Configured, nn.Module):
         True
     """
 
-    def __init__(
-        self, num_categories: int, dims: int = 0, width: int = 24, kernel_size: int = 3
-    ) -> None:
+    def __init__(self, num_categories: int, dims: int = 0, width: int = 24, reach: int = 2) -> None:
         super().__init__()
         if dims not in (0, 1, 2, 3):
             raise ValueError(f"dims was {dims}; allowed: 0, 1, 2, 3")
+        if reach not in (0, 1, 2):
+            raise ValueError(f"reach was {reach}; allowed: 0, 1, 2")
         self.dims = dims
         conv = (nn.Conv1d, nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims]
-        size = kernel_size if dims else 1
+        near, far = (3 if dims and reach > i else 1 for i in range(2))
         features = num_features(num_categories)
         self.layers = nn.Sequential(
-            conv(features, width, size, padding=size // 2),
+            conv(features, width, near, padding=near // 2),
             nn.SiLU(),
-            conv(width, width, size, padding=size // 2),
+            conv(width, width, far, padding=far // 2),
             nn.SiLU(),
-            conv(width, num_categories, 1),
+            _zeroed(conv(width, num_categories, 1)),
         )
-        nn.init.zeros_(self.layers[-1].weight)
-        nn.init.zeros_(self.layers[-1].bias)
 
     def forward(self, log_pz: Tensor, evidence: Tensor, b: Tensor) -> Tensor:
         """Adjusted logits, (B, *S, K).
@@ -105,7 +113,7 @@ class AdjustmentHead(Configured, nn.Module):
         sites = log_pz.shape[1:-1]
         if len(sites) < self.dims:
             raise ValueError(f"log_pz has site shape {tuple(sites)}; allowed: >= {self.dims} dims")
-        features = site_features(log_pz, evidence, b).to(self.layers[0].weight)
+        features = site_features(log_pz, evidence, b).to(next(self.parameters()))
         spatial = sites[len(sites) - self.dims :] or (1,)
         flat = features.reshape(-1, *spatial, features.shape[-1]).movedim(-1, 1)
         out = self.layers(flat).movedim(1, -1)
@@ -139,13 +147,11 @@ class AdjustmentMLP(Configured, nn.Module):
             nn.SiLU(),
             nn.Linear(width, width),
             nn.SiLU(),
-            nn.Linear(width, sites * num_categories),
+            _zeroed(nn.Linear(width, sites * num_categories)),
         )
-        nn.init.zeros_(self.layers[-1].weight)
-        nn.init.zeros_(self.layers[-1].bias)
 
     def forward(self, log_pz: Tensor, evidence: Tensor, b: Tensor) -> Tensor:
         """Adjusted logits, (B, *S, K)."""
-        features = site_features(log_pz, evidence, b).to(self.layers[0].weight)
+        features = site_features(log_pz, evidence, b).to(next(self.parameters()))
         out = self.layers(features.reshape(len(features), -1))
         return log_pz + out.reshape(log_pz.shape).to(log_pz)

@@ -50,6 +50,21 @@ class Block(nn.Module):
         return out
 
 
+class Stage(nn.Module):
+    """Blocks at one resolution."""
+
+    def __init__(self, conv: Any, width_in: int, width: int, condition: int, blocks: int) -> None:
+        super().__init__()
+        widths = [width_in] + [width] * (blocks - 1)
+        self.blocks = nn.ModuleList(Block(conv, w, width, condition) for w in widths)
+
+    def forward(self, h: Tensor, condition: Tensor) -> Tensor:
+        """(B, C_in, *R) to (B, C, *R)."""
+        for block in self.blocks:
+            h = block(h, condition)
+        return h
+
+
 class Attention(nn.Module):
     """Self-attention over all positions of the lowest resolution."""
 
@@ -127,19 +142,17 @@ class UNet(Configured, nn.Module):
         pixel = depth * (head_width // 2 + known)
         self.pixel_in = conv(pixel, head_width, 1)
         self.stem = conv(pixel * patch**dims, widths[0], 1)
-        down, up, width = [], [], widths[0]
+        self.shrink, self.down, self.up = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        width = widths[0]
         for i, next_width in enumerate(widths):
-            step = conv(width, next_width, 3, stride=2, padding=1) if i else nn.Identity()
-            parts = [Block(conv, next_width, next_width, condition) for _ in range(blocks)]
-            down.append(nn.ModuleList([step, *parts]))
+            halve = conv(width, next_width, 3, stride=2, padding=1) if i else nn.Identity()
+            self.shrink.append(halve)
             width = next_width
+            self.down.append(Stage(conv, width, width, condition, blocks))
         self.bottom = Attention(width) if attention else nn.Identity()
         for skip in reversed(widths):
-            parts = [Block(conv, width + skip, skip, condition)]
-            parts += [Block(conv, skip, skip, condition) for _ in range(blocks - 1)]
-            up.append(nn.ModuleList(parts))
+            self.up.append(Stage(conv, width + skip, skip, condition, blocks))
             width = skip
-        self.down, self.up = nn.ModuleList(down), nn.ModuleList(up)
         self.unpatch = conv(width, head_width * patch**dims, 1)
         self.head = nn.Sequential(
             nn.SiLU(),
@@ -188,19 +201,15 @@ class UNet(Configured, nn.Module):
         condition = self.condition(b, label)
         h = self.stem(self._to_patches(pixels))
         skips = []
-        for step, *parts in self.down:  # type: ignore[misc]
-            h = step(h)
-            for part in parts:
-                h = part(h, condition)
+        for shrink, stage in zip(self.shrink, self.down, strict=True):
+            h = stage(shrink(h), condition)
             skips.append(h)
         h = self.bottom(h)
-        for parts in self.up:
+        for stage in self.up:
             skip = skips.pop()
             if h.shape[2:] != skip.shape[2:]:
                 h = nn.functional.interpolate(h, size=skip.shape[2:], mode="nearest")
-            h = torch.cat([h, skip], 1)
-            for part in parts:  # type: ignore[union-attr]
-                h = part(h, condition)
+            h = stage(torch.cat([h, skip], 1), condition)
         h = self._from_patches(self.unpatch(h)) + self.pixel_in(pixels)
         logits = self.out(self.head(h))
         if self.channels is None:

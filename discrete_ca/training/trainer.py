@@ -59,7 +59,7 @@ class Trainer:
     ) -> None:
         self.kernel, self.data, self.config = kernel, data, config
         self.schedule = Schedule.of(objective)
-        self.step, self.bad_steps, self.phase_step = 0, 0, 0
+        self.step, self.bad_steps, self.phase_step, self.phase = 0, 0, 0, 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
         for phase in self.schedule.phases:
@@ -126,7 +126,7 @@ class Trainer:
             check_folder(folder, resume)
         order = torch.Generator().manual_seed(config.seed)
         noise = torch.Generator().manual_seed(config.seed + 1)
-        self._index = 0
+        self.phase = 0
         self._start_part(self.schedule.phases[0])
         if resume and folder is not None and (saved := load_state(folder)) is not None:
             self._restore(saved, order, noise)
@@ -157,7 +157,7 @@ class Trainer:
                     losses = []
                     speed = (self.step - first_step) / max(self.seconds - before, 1e-9)
                     self.history.append(
-                        {"step": self.step, "phase": self._index, "loss": loss,
+                        {"step": self.step, "phase": self.phase, "loss": loss,
                          "seconds": round(self.seconds, 3)}
                     )  # fmt: skip
                     bar.update(task, completed=progress, step=self.step, loss=loss, speed=speed)
@@ -181,10 +181,10 @@ class Trainer:
     def _enter_phase(self, progress: float) -> None:
         ends = self.schedule.boundaries()
         index = next(i for i, end in enumerate(ends) if progress < end or end == 1.0)
-        if index == self._index:
+        if index == self.phase:
             return
-        changed = self.schedule.phases[index].train != self.schedule.phases[self._index].train
-        self._index = index
+        changed = self.schedule.phases[index].train != self.schedule.phases[self.phase].train
+        self.phase = index
         if changed:
             self.ema.copy_to_parameters()
             self._start_part(self.schedule.phases[index])
@@ -198,8 +198,8 @@ class Trainer:
     ) -> torch.Tensor:
         """One optimizer step; the mean loss. A step without a finite gradient is left out."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self._learning_rate(self._index, progress)
-        phase = self.schedule.phases[self._index]
+            group["lr"] = self._learning_rate(self.phase, progress)
+        phase = self.schedule.phases[self.phase]
         loss = phase.objective(self.kernel, z, label=label, generator=generator).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -220,7 +220,7 @@ class Trainer:
     # -- checkpoints ------------------------------------------------------------------------------
 
     def _counters(self) -> Sequence[str]:
-        return ("step", "phase_step", "seconds", "history", "_index")
+        return ("step", "phase_step", "seconds", "history", "phase")
 
     def _save(self, folder: Path, order: torch.Generator, noise: torch.Generator) -> None:
         state = RunState()
@@ -239,7 +239,7 @@ class Trainer:
         try:
             for name in self._counters():
                 setattr(self, name, state.numbers[name])
-            self._start_part(self.schedule.phases[self._index])
+            self._start_part(self.schedule.phases[self.phase])
             self.phase_step, self.ema.step = state.numbers["phase_step"], state.numbers["ema_step"]
             weights = {k: state.tensors[f"kernel.{k}"] for k in self.kernel.state_dict()}
             self.kernel.load_state_dict(weights)
@@ -250,8 +250,8 @@ class Trainer:
             slots: dict[int, dict[str, torch.Tensor]] = {}
             for key, value in state.tensors.items():
                 if key.startswith("optimizer."):
-                    _, i, name = key.split(".", 2)
-                    slots.setdefault(int(i), {})[name] = value
+                    _, place, name = key.split(".", 2)
+                    slots.setdefault(int(place), {})[name] = value
             optimizer = self.optimizer.state_dict()
             self.optimizer.load_state_dict({**optimizer, "state": slots})
         except (KeyError, RuntimeError, IndexError, ValueError) as error:

@@ -39,7 +39,7 @@ def payload(folder: Path) -> bytes:
     labels = np.concatenate([read_idx(folder / f"{part}-labels-idx1-ubyte.gz") for part in parts])
     level = images // 16
     packed = level[..., ::2] << 4 | level[..., 1::2]
-    return packed.swapaxes(1, 2).tobytes() + labels.tobytes()
+    return bytes(packed.swapaxes(1, 2).tobytes() + labels.tobytes())
 
 
 def main(folder: Path) -> None:
@@ -47,7 +47,9 @@ def main(folder: Path) -> None:
     content = payload(folder)
     target = Path(__file__).with_name("mnist16.xz")
     target.write_bytes(lzma.compress(content, check=lzma.CHECK_CRC64, filters=FILTERS))
-    print(f"{target}: {target.stat().st_size:,} bytes, sha256 {hashlib.sha256(content).hexdigest()}")
+    print(
+        f"{target}: {target.stat().st_size:,} bytes, sha256 {hashlib.sha256(content).hexdigest()}"
+    )
 
 
 if __name__ == "__main__":

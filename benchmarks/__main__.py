@@ -1,0 +1,10 @@
+"""Every benchmark in turn: ``python -m benchmarks [--quick]``."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import cost, exact_law
+
+for benchmark in (exact_law, cost):
+    benchmark.main(sys.argv[1:])

@@ -1,0 +1,129 @@
+"""What a step costs beside the bare network, at K = 2, 16, 256 (python -m benchmarks.cost).
+
+* training: a CA step (and one with the default denoising slice) against the bare network: one
+  forward without gradient, one forward and backward of a sum of its logits;
+* running: a chain step against one forward;
+* memory: the peak of each, by the allocator's own count.
+
+Everything is interleaved in one process and compared by the median of the ratios, round by round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import discrete_ca as dca
+from benchmarks import report
+
+BATCH, SIDE = 64, 28
+
+
+def make(num_categories: int) -> tuple[dca.CategoricalNoiseKernel, Tensor]:
+    """The kernel (the demo's network at K = 2) and a batch of random images."""
+    torch.manual_seed(0)
+    net = dca.nn.UNet(num_categories, num_categories, widths=(64, 128), blocks=1, head_width=24)
+    kernel = dca.CategoricalNoiseKernel(net, dca.corruption.Uniform(num_categories))
+    return kernel, torch.randint(0, num_categories, (BATCH, SIDE, SIDE))
+
+
+def works(kernel: dca.CategoricalNoiseKernel, z: Tensor) -> dict[str, Callable[[], None]]:
+    """The pieces of work that are compared, by name."""
+    b = torch.linspace(0.02, 1.0, len(z))
+    pure = dca.ContrastiveAdjustment(denoising_weight=0.0)
+    default = dca.ContrastiveAdjustment()
+
+    def bare_step() -> None:
+        with torch.no_grad():
+            kernel.net(z, b)
+        kernel.net(z, b).sum().backward()
+        kernel.zero_grad()
+
+    def objective(loss: dca.Objective) -> Callable[[], None]:
+        def step() -> None:
+            loss(kernel, z, b).mean().backward()
+            kernel.zero_grad()
+
+        return step
+
+    def forward() -> None:
+        with torch.no_grad():
+            kernel.net(z, b)
+
+    def chain_step() -> None:
+        with torch.no_grad():
+            kernel.transition(z, b).sample()
+
+    return {
+        "bare step": bare_step,
+        "CA step": objective(pure),
+        "CA step, default": objective(default),
+        "forward": forward,
+        "chain step": chain_step,
+    }
+
+
+PAIRS = (("CA step", "bare step"), ("CA step, default", "bare step"), ("chain step", "forward"))
+
+
+def time_ratios(num_categories: int, rounds: int) -> dict[str, float]:
+    """Median over rounds of time ratios, ours against the bare network."""
+    jobs = works(*make(num_categories))
+    for job in jobs.values():
+        job()
+    seconds: dict[str, list[float]] = {name: [] for name in jobs}
+    for _ in range(rounds):
+        for name, job in jobs.items():
+            begun = time.perf_counter()
+            job()
+            seconds[name].append(time.perf_counter() - begun)
+    found = {}
+    for ours, bare in PAIRS:
+        ratios = [a / b for a, b in zip(seconds[ours], seconds[bare], strict=True)]
+        found[f"{ours} / {bare}"] = statistics.median(ratios)
+    found["bare step, seconds"] = statistics.median(seconds["bare step"])
+    return found
+
+
+def peak_memory(num_categories: int, name: str) -> int:
+    """Peak resident bytes that one piece of work adds, in a process of its own."""
+    script = (
+        "import resource, torch; torch.set_num_threads(1)\n"
+        "from benchmarks.cost import make, works\n"
+        f"jobs = works(*make({num_categories}))\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        f"[jobs[{name!r}]() for _ in range(2)]\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    scale = 1 if sys.platform == "darwin" else 1024
+    return int(out.stdout.split()[-1]) * scale
+
+
+def main(argv: list[str] | None = None) -> dict[str, Any]:
+    """Run the benchmark and write its report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few rounds, K = 2 only")
+    parser.add_argument("--folder", default="runs/benchmarks")
+    given = parser.parse_args(argv)
+    rows = []
+    for k in (2,) if given.quick else (2, 16, 256):
+        row: dict[str, Any] = {"K": k, **time_ratios(k, 3 if given.quick else 15)}
+        if not given.quick:
+            memory = {name: peak_memory(k, name) for name in works(*make(k))}
+            for ours, bare in PAIRS:
+                row[f"peak memory, {ours} / {bare}"] = memory[ours] / memory[bare]
+        rows.append(row)
+    return report.write("cost", rows, given.folder, batch=BATCH, shape=[SIDE, SIDE])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,272 @@
+"""What trained chains converge to, exactly, on laws that can be enumerated.
+
+Networks of one architecture are trained for the same cost in network passes, by denoising, by
+contrastive adjustment (CA) with several weights λ and by schedules of both, on random peaked laws
+(five binary sites; five ternary ones for ordinal noise) and on the law of the 3 x 3 patches in the
+middle of binarized MNIST. For each level b and hold h the chain's transition matrix is enumerated
+and compared with the noisy law p_b: stationary total variation (TV), spectral gap, and TV after 32
+network evaluations from pure noise. "limit" rows are optima with exact expectations and one free
+read-out a state: no network, no sampling.
+
+    python -m benchmarks.exact_law [--quick] [--noises uniform ...] [--holds 0.5 ...]
+
+A pass is a forward of the denoiser; forward and backward is three. The adjustment head's own cost
+is counted by its floating-point operations. All methods have level weights chosen on laws that are
+not in the table (seeds from 100 on).
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import product
+from multiprocessing import get_context
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import discrete_ca as dca
+from benchmarks import report
+from benchmarks.laws import Law, patch_law, random_law
+from benchmarks.tabular import optimum
+from discrete_ca.corruption import Absorbing, Corruption, Ordinal, Uniform
+from discrete_ca.diagnostics import exact
+
+LEVELS = (0.1, 0.3, 0.6, 0.9)
+HOLDS = (0.0, 0.5, 0.8, 0.9)
+SEEDS = 5
+NFE = 32
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A corruption and whether the kernel carries revealed sites over."""
+
+    make: Callable[[int], Corruption]
+    carry_over: bool = True
+    num_categories: int = 2
+
+
+NOISES = {
+    "uniform": Noise(Uniform),
+    "absorbing": Noise(Absorbing),
+    "absorbing, no carry-over": Noise(Absorbing, carry_over=False),
+    "ordinal": Noise(Ordinal, num_categories=3),
+}
+
+_WEIGHTED = dca.InverseLevel(0.1)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Phases by their share of the cost; `head` for a kernel with an adjustment head."""
+
+    phases: tuple[dca.Phase, ...]
+    head: bool = False
+
+
+def _ca(denoising_weight: float) -> dca.ContrastiveAdjustment:
+    return dca.ContrastiveAdjustment(denoising_weight=denoising_weight)
+
+
+RECIPES = {
+    "denoising": Recipe((dca.Phase(dca.Denoising(level_weight=_WEIGHTED)),)),
+    "CA, λ = 0": Recipe((dca.Phase(_ca(0.0)),)),
+    "CA, λ = 0.01": Recipe((dca.Phase(_ca(0.01)),)),
+    "CA, λ = 0.1": Recipe((dca.Phase(_ca(0.1)),)),
+    "half denoising, half CA": Recipe(dca.Schedule.half_and_half().phases),
+    "default (adjustment head)": Recipe(dca.Schedule.default().phases, head=True),
+}
+LIMITS = {"limit: denoising": None, "limit: CA, λ = 0": 0.0, "limit: CA, λ = 0.01": 0.01}
+
+
+def make_kernel(law: Law, noise: Noise, hold: float, head: bool) -> dca.CategoricalNoiseKernel:
+    """The network (an MLP of width 128) and, with `head`, a small head that sees neighbours."""
+    corruption = noise.make(law.num_categories)
+    net = dca.nn.MLP(law.num_categories, corruption.num_states, law.shape)
+    adjustment = None
+    if head:
+        adjustment = dca.nn.AdjustmentHead(law.num_categories, len(law.shape), width=12, reach=1)
+    return dca.CategoricalNoiseKernel(net, corruption, hold, noise.carry_over, adjustment)
+
+
+def passes_a_step(kernel: dca.CategoricalNoiseKernel, phase: dca.Phase, law: Law) -> float:
+    """Cost of one training step of a phase, in forwards of the denoiser."""
+    frozen = phase.train == ("adjustment",)
+    trunk = 1.0 if frozen else 3.0  # the pass whose gradient is taken
+    if isinstance(phase.objective, dca.Denoising):
+        return trunk
+    cost = 1.0 + trunk
+    if phase.objective.denoising_weight > 0:  # type: ignore[attr-defined]
+        cost += trunk * phase.objective.denoising_fraction  # type: ignore[attr-defined]
+    if kernel.adjustment is not None:
+        x, b = torch.zeros(1, *law.shape, dtype=torch.long), torch.tensor([0.5])
+        with FlopCounterMode(display=False) as trunk_flops:
+            logits = kernel.net(x, b)
+        with FlopCounterMode(display=False) as head_flops:
+            kernel.adjustment(logits, logits, b)
+        cost += 4 * head_flops.get_total_flops() / trunk_flops.get_total_flops()
+    return cost
+
+
+def train(
+    kernel: dca.CategoricalNoiseKernel, recipe: Recipe, law: Law, passes: int, batch: int, seed: int
+) -> dca.Trainer:
+    """Train by a recipe whose shares are shares of the cost, not of the steps."""
+    steps = [p.share * passes / passes_a_step(kernel, p, law) for p in recipe.phases]
+    total = sum(steps)
+    phases = tuple(
+        dca.Phase(p.objective, n / total, p.train, p.learning_rate)
+        for p, n in zip(recipe.phases, steps, strict=True)
+    )
+    config = dca.TrainConfig(steps=round(total), batch_size=batch, seed=seed, progress=False)
+    return dca.Trainer(kernel, dca.Schedule(phases), law.sample, config).fit()
+
+
+def evaluate(kernel: dca.CategoricalNoiseKernel, law: Law, level: float) -> dict[str, float]:
+    """Stationary TV, spectral gap and TV after `NFE` steps from pure noise."""
+    target = exact.noisy_law(law.p, kernel.corruption, law.shape, level)
+    P = exact.transition_matrix(kernel, law.shape, level)
+    pi = exact.stationary_distribution(P)
+    state = exact.noisy_law(law.p, kernel.corruption, law.shape, 1.0)
+    for _ in range(NFE):
+        state = state @ P
+    return {
+        "tv": exact.total_variation(pi, target),
+        "gap": exact.spectral_gap(P, pi),
+        "tv_at_nfe": exact.total_variation(state, target),
+    }
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run, or one set of limits, of the grid."""
+
+    noise: str
+    law: str
+    seed: int
+    method: str
+    holds: tuple[float, ...]
+    passes: int
+    batch: int
+
+    def make_law(self) -> Law:
+        """The law that this job is about."""
+        if self.law == "patches":
+            return patch_law()
+        return random_law(self.seed, NOISES[self.noise].num_categories)
+
+
+def run_job(job: Job) -> list[dict[str, Any]]:
+    """Rows of one job: one for each hold and level."""
+    torch.set_num_threads(1)
+    torch.manual_seed(job.seed)
+    law, noise = job.make_law(), NOISES[job.noise]
+    rows = []
+    if job.method in RECIPES:
+        recipe = RECIPES[job.method]
+        kernel = make_kernel(law, noise, job.holds[0], recipe.head)
+        train(kernel, recipe, law, job.passes, job.batch, job.seed)
+        kernel = kernel.double()
+    for hold, level in product(job.holds, LEVELS):
+        if job.method in LIMITS:
+            kernel = optimum(
+                law, noise.make(law.num_categories), level, hold, noise.carry_over,
+                LIMITS[job.method],
+            )  # fmt: skip
+        kernel.hold = hold
+        key: dict[str, Any] = {"noise": job.noise, "law": job.law, "seed": job.seed, "method": job.method}
+        rows.append({**key, "hold": hold, "level": level, **evaluate(kernel, law, level)})
+    return rows
+
+
+def jobs(noises: list[str], holds: tuple[float, ...], seeds: int, passes: int, batch: int,
+         methods: list[str]) -> Iterator[Job]:  # fmt: skip
+    """The grid. A denoiser does not depend on the hold: one training serves them all."""
+    for name in noises:
+        laws = ["random"] if NOISES[name].num_categories != 2 else ["random", "patches"]
+        for law, seed, method in product(laws, range(seeds), methods):
+            if law == "patches" and method in LIMITS and seed > 0:
+                continue  # the same law, without a network
+            if law == "patches" and name != "uniform" and method in LIMITS:
+                continue  # 19,683 states with a mask: too many for a table
+            if law == "patches" and NOISES[name].make(2).num_states ** 9 > exact.MAX_STATES:
+                continue
+            if method == "denoising" or method in LIMITS:
+                yield Job(name, law, seed, method, holds, passes, batch)
+            else:
+                yield from (Job(name, law, seed, method, (h,), passes, batch) for h in holds)
+
+
+def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Medians over laws and seeds with quartiles, and the median ratio to denoising."""
+    groups: dict[tuple[Any, ...], dict[tuple[str, int], dict[str, Any]]] = {}
+    for row in rows:
+        key = (row["noise"], row["law"], row["hold"], row["level"], row["method"])
+        groups.setdefault(key, {})[row["law"], row["seed"]] = row
+    table = []
+    for (noise, law, hold, level, method), found in sorted(groups.items(), key=str):
+        tvs = sorted(row["tv"] for row in found.values())
+        base = groups.get((noise, law, hold, level, "denoising"), {})
+        ratios = [base[i]["tv"] / row["tv"] for i, row in found.items() if i in base]
+        low, middle, high = quartiles(tvs)
+        table.append({
+            "noise": noise, "law": law, "h": hold, "b": level, "method": method,
+            "TV": middle, "TV quartiles": f"{low:.4f} to {high:.4f}",
+            "closer than denoising (x)": statistics.median(ratios) if ratios else "",
+            "spectral gap": statistics.median(row["gap"] for row in found.values()),
+            f"TV at {NFE} NFE": statistics.median(row["tv_at_nfe"] for row in found.values()),
+            "runs": len(tvs),
+        })  # fmt: skip
+    return table
+
+
+def quartiles(values: list[float]) -> tuple[float, float, float]:
+    """Lower quartile, median and upper quartile; of one value, itself."""
+    if len(values) == 1:
+        return values[0], values[0], values[0]
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, middle, high
+
+
+def main(argv: list[str] | None = None) -> dict[str, Any]:
+    """Run the benchmark and write its report."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="one law, short training")
+    parser.add_argument("--noises", nargs="+", choices=NOISES, default=list(NOISES))
+    parser.add_argument("--holds", nargs="+", type=float, default=list(HOLDS))
+    parser.add_argument("--methods", nargs="+", choices=[*RECIPES, *LIMITS])
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--passes", type=int, default=24_000, help="cost of a training run")
+    parser.add_argument("--batch", type=int, default=512)
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--folder", default="runs/benchmarks")
+    given = parser.parse_args(argv)
+    if given.quick:
+        given.noises, given.holds, given.seeds, given.jobs = ["uniform"], [0.5], 1, 1
+        given.passes, given.batch = 300, 64
+        given.methods = ["denoising", "default (adjustment head)", "limit: denoising"]
+    methods = given.methods or [*RECIPES, *LIMITS]
+    grid = list(jobs(given.noises, tuple(given.holds), given.seeds, given.passes, given.batch,
+                     methods))  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    if given.jobs == 1:
+        rows = [row for job in grid for row in run_job(job)]
+    else:
+        with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
+            for i, found in enumerate(pool.map(run_job, grid)):
+                rows += found
+                print(f"{i + 1} of {len(grid)}: {grid[i]}", flush=True)
+    settings = {"passes": given.passes, "batch": given.batch, "seeds": given.seeds}
+    written = report.write("exact_law", summarise(rows), given.folder, **settings)
+    return {**written, "raw": rows}
+
+
+if __name__ == "__main__":
+    main()

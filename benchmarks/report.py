@@ -1,0 +1,48 @@
+"""Reports of benchmarks: a table on the terminal, JSON with the environment beside it."""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+import discrete_ca
+
+
+def environment() -> dict[str, Any]:
+    """What the numbers were measured on."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "discrete_ca": discrete_ca.__version__,
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def show(title: str, rows: list[dict[str, Any]]) -> None:
+    """Print rows as a table; numbers with four significant digits."""
+    table = Table(title=title, title_justify="left")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    for name in names:
+        number = isinstance(rows[0].get(name), int | float)
+        table.add_column(name, justify="right" if number else "left")
+    for row in rows:
+        cells = [row.get(name, "") for name in names]
+        table.add_row(*(f"{c:.4g}" if isinstance(c, float) else str(c) for c in cells))
+    Console(width=None if len(names) < 9 else 200).print(table)
+
+
+def write(name: str, rows: list[dict[str, Any]], folder: str, **settings: Any) -> dict[str, Any]:
+    """Print the rows and write ``folder/name.json``; returns what was written."""
+    found = {"benchmark": name, "settings": settings, "environment": environment(), "rows": rows}
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    (place / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    show(name, rows)
+    return found

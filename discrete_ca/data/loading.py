@@ -1,0 +1,148 @@
+"""One way in: `load` takes a name, a path or a table and gives `DiscreteData`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from discrete_ca.data import embedded, tables, transforms
+from discrete_ca.data.dataset import DiscreteData
+from discrete_ca.data.images import image_folder
+from discrete_ca.data.sources import Raw, array_file
+from discrete_ca.data.transforms import Range
+from discrete_ca.errors import DataError, unknown_name
+
+_BINARY = "binarized_mnist"
+NAMES = (_BINARY, "mnist16")
+"""The data that come with the package."""
+
+_ARRAYS = (".npy", ".npz", ".pt")
+_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+
+
+def load(
+    source: str | Path | Any,
+    split: str = "train",
+    *,
+    num_categories: int | None = None,
+    binarize: float | None = None,
+    stochastic: bool = False,
+    quantize: int | None = None,
+    value_range: Range | None = None,
+    states_key: str | None = None,
+    label_key: str | None = None,
+    generator: torch.Generator | None = None,
+) -> DiscreteData:
+    """Load data of discrete states.
+
+    Args:
+        source: one of
+
+            - "binarized_mnist" (K = 2, thresholded unless `stochastic`) or "mnist16" (K = 16),
+              which come with the package and need no network;
+            - a `datasets.Dataset` or `DatasetDict`, a folder made by `save_to_disk`, or the name
+              of a data set on the Hub, "user/name";
+            - a folder of images, with subfolders as labels: (H, W) grey, (3, H, W) colour;
+            - a .npy, .npz or .pt file of numbers, shape (N, *S).
+        split: which split; a source without splits is all "train".
+        num_categories: K; None for what the source or the transform says, else the largest
+            value + 1.
+        binarize: make K = 2 by value >= this threshold, in the source's own units (pixels in
+            0 .. 255, for "binarized_mnist" grey levels in 0 .. 15 and 8 unless said otherwise).
+        stochastic: make K = 2 by drawing each value once, with its place in the range as
+            probability.
+        quantize: make K this many equal bins of the range.
+        value_range: lowest and highest value, for `quantize` and `stochastic`; None for what the
+            source says ((0, 255) for bytes, (0, 1) for floats).
+        states_key: the array or column of states, where its name does not tell.
+        label_key: the array or column of labels, where its name does not tell.
+        generator: source of randomness, for `stochastic`.
+
+    Raises:
+        DataError: for names, splits and columns that do not exist, files that cannot be read,
+            examples that differ in shape, no examples, and values that are not categories.
+
+    Example:
+        >>> data = load("binarized_mnist", split="test")
+        >>> data
+        DiscreteData('binarized_mnist', N=10000, shape=(28, 28), num_categories=2, labels=True)
+        >>> data[torch.tensor([0, 1])].shape
+        torch.Size([2, 28, 28])
+    """
+    transform = {"binarize": binarize, "stochastic": stochastic or None, "quantize": quantize}
+    asked = [key for key, value in transform.items() if value is not None]
+    if len(asked) > 1:
+        raise DataError(f"{' and '.join(asked)} were given together; allowed: one of them")
+    if value_range is not None and asked not in (["stochastic"], ["quantize"]):
+        raise DataError(
+            f"value_range was {value_range}; allowed: None without quantize or stochastic"
+        )
+    raw, name = _read(source, split, states_key, label_key)
+    if name == _BINARY:
+        if quantize is not None:
+            raise DataError(f"quantize was {quantize} with {name}; allowed: None (see mnist16)")
+        binarize = 8 if not asked else binarize
+
+    states, made = raw.values, raw.num_categories
+    if value_range is None and made is not None:
+        value_range = (0, made - 1)
+    if quantize is not None:
+        states = transforms.quantize(states, quantize, value_range=value_range)
+        made = quantize
+    elif stochastic or binarize is not None:
+        states = transforms.binarize(
+            states, binarize, stochastic=stochastic, value_range=value_range, generator=generator
+        )
+        made = 2
+    if num_categories is None:
+        num_categories = made
+    return DiscreteData(states, num_categories, raw.labels, name)
+
+
+def _read(
+    source: Any,
+    split: str,
+    states_key: str | None,
+    label_key: str | None,
+) -> tuple[Raw, str]:
+    """The source's values as they are, and its name."""
+    if tables.is_table(source):
+        return tables.table(source, split, states_key, label_key, "the data set"), "dataset"
+    if not isinstance(source, str | Path):
+        raise DataError(
+            f"source was a {type(source).__name__}; allowed: a name, a path, a Dataset or a "
+            "DatasetDict (and DiscreteData(tensor) for a tensor)"
+        )
+    if isinstance(source, str) and source in NAMES:
+        _no_keys(states_key, label_key, str(source))
+        levels, labels = embedded.mnist16(split)
+        return Raw(levels, labels, 16), str(source)
+    path = Path(source).expanduser()
+    if path.suffix.lower() in _ARRAYS:
+        if split != "train":
+            raise DataError(f"split was '{split}'; allowed: 'train', since {path} has no others")
+        return array_file(path, states_key, label_key), path.stem
+    if path.is_dir():
+        stored = tables.on_disk(path)
+        if stored is not None:
+            return tables.table(stored, split, states_key, label_key, str(path)), path.name
+        _no_keys(states_key, label_key, str(path))
+        return image_folder(path, split), path.name
+    if path.exists():
+        raise DataError(f"{path} is a file; allowed: {', '.join(_ARRAYS)}, or a folder")
+    if isinstance(source, str) and _HUB_NAME.fullmatch(source):
+        found = tables.hub(source, split)  # that split alone, and so all "train"
+        return tables.table(found, "train", states_key, label_key, source), source
+    raise DataError(
+        f"{unknown_name('data', str(source), NAMES)}; or a file or folder that exists, or a data "
+        "set of the Hub as 'user/name'"
+    )
+
+
+def _no_keys(states_key: str | None, label_key: str | None, where: str) -> None:
+    for name, key in (("states_key", states_key), ("label_key", label_key)):
+        if key is not None:
+            raise DataError(f"{name} was '{key}'; allowed: None, since {where} has no columns")

@@ -1,0 +1,79 @@
+"""Pictures of categorical images: grids as PNG and films as GIF."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from discrete_ca import checks
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+UNKNOWN = -1
+"""A site drawn in its own colour: one that is to be generated."""
+
+_PAPER, _GAP, _UNKNOWN_COLOUR = 255, (224, 224, 228), (150, 185, 235)
+
+
+def grid(
+    images: Tensor, columns: int, num_categories: int = 2, scale: int = 3, gap: int = 1
+) -> Image:
+    """Images side by side, category 0 white and the last black; `UNKNOWN` sites in blue.
+
+    Args:
+        images: categories (N, H, W), or (N, 3, H, W) for colour.
+        columns: images a row.
+        num_categories: K.
+        scale: screen pixels a site.
+        gap: sites between images.
+
+    Raises:
+        ValueError: for other shapes.
+
+    Example:
+        >>> grid(torch.zeros(6, 4, 4, dtype=torch.long), columns=3, scale=1).size
+        (16, 11)
+    """
+    from PIL import Image
+
+    checks.positive(columns, "columns")
+    colour = images.ndim == 4 and images.shape[1] == 3
+    if not colour and images.ndim != 3:
+        raise ValueError(
+            f"images has shape {tuple(images.shape)}; allowed: (N, H, W) or (N, 3, H, W)"
+        )
+    light = (images.cpu().clamp_min(0) * 255 / max(num_categories - 1, 1)).round().to(torch.uint8)
+    if colour:
+        pixels = light.movedim(1, -1)
+        unknown = (images.cpu() == UNKNOWN).any(1)
+    else:
+        pixels = (_PAPER - light).unsqueeze(-1).expand(*light.shape, 3).clone()
+        unknown = images.cpu() == UNKNOWN
+    pixels[unknown] = torch.tensor(_UNKNOWN_COLOUR, dtype=torch.uint8)
+    count, height, width = pixels.shape[:3]
+    rows = -(-count // columns)
+    size = (rows * (height + gap) + gap, columns * (width + gap) + gap)
+    canvas = torch.tensor(_GAP, dtype=torch.uint8).repeat(*size, 1)
+    for i in range(count):
+        top = gap + (i // columns) * (height + gap)
+        left = gap + (i % columns) * (width + gap)
+        canvas[top : top + height, left : left + width] = pixels[i]
+    picture = Image.fromarray(canvas.numpy())
+    return picture.resize((size[1] * scale, size[0] * scale), Image.Resampling.NEAREST)
+
+
+def save_film(frames: Sequence[Image], path: str | Path, milliseconds: int = 80) -> None:
+    """Write frames as an endless GIF.
+
+    Raises:
+        ValueError: for no frames.
+    """
+    if not frames:
+        raise ValueError("frames is empty; allowed: at least one picture")
+    first, *rest = frames
+    first.save(path, save_all=True, append_images=rest, duration=milliseconds, loop=0)
