@@ -78,19 +78,26 @@ RECIPES = {
     "CA, λ = 0": Recipe((dca.Phase(_ca(0.0)),)),
     "CA, λ = 0.01": Recipe((dca.Phase(_ca(0.01)),)),
     "CA, λ = 0.1": Recipe((dca.Phase(_ca(0.1)),)),
-    "half denoising, half CA": Recipe(dca.Schedule.half_and_half().phases),
+    "half denoising, half CA": Recipe(
+        (dca.Phase(dca.Denoising(level_weight=_WEIGHTED), 0.5), dca.Phase(_ca(0.01), 0.5))
+    ),
     "default (adjustment head)": Recipe(dca.Schedule.default().phases, head=True),
 }
 LIMITS = {"limit: denoising": None, "limit: CA, λ = 0": 0.0, "limit: CA, λ = 0.01": 0.01}
 
 
 def make_kernel(law: Law, noise: Noise, hold: float, head: bool) -> dca.CategoricalNoiseKernel:
-    """The network (an MLP of width 128) and, with `head`, a small head that sees neighbours."""
+    """The network (an MLP of width 128) and, with `head`, the head that fits the sites.
+
+    Sites on a grid get a convolutional head; sites that are unlike each other one for each.
+    """
     corruption = noise.make(law.num_categories)
     net = dca.nn.MLP(law.num_categories, corruption.num_states, law.shape)
-    adjustment = None
-    if head:
-        adjustment = dca.nn.AdjustmentHead(law.num_categories, len(law.shape), width=12, reach=1)
+    adjustment: torch.nn.Module | None = None
+    if head and len(law.shape) == 2:
+        adjustment = dca.nn.AdjustmentHead(law.num_categories, dims=2, width=12, reach=1)
+    elif head:
+        adjustment = dca.nn.AdjustmentMLP(law.num_categories, law.shape)
     return dca.CategoricalNoiseKernel(net, corruption, hold, noise.carry_over, adjustment)
 
 
@@ -179,18 +186,19 @@ def run_job(job: Job) -> list[dict[str, Any]]:
                 LIMITS[job.method],
             )  # fmt: skip
         kernel.hold = hold
-        key: dict[str, Any] = {"noise": job.noise, "law": job.law, "seed": job.seed, "method": job.method}
+        key: dict[str, Any] = {"noise": job.noise, "law": job.law,
+                               "seed": job.seed, "method": job.method}  # fmt: skip
         rows.append({**key, "hold": hold, "level": level, **evaluate(kernel, law, level)})
     return rows
 
 
-def jobs(noises: list[str], holds: tuple[float, ...], seeds: int, passes: int, batch: int,
+def jobs(noises: list[str], holds: tuple[float, ...], seeds: range, passes: int, batch: int,
          methods: list[str]) -> Iterator[Job]:  # fmt: skip
     """The grid. A denoiser does not depend on the hold: one training serves them all."""
     for name in noises:
         laws = ["random"] if NOISES[name].num_categories != 2 else ["random", "patches"]
-        for law, seed, method in product(laws, range(seeds), methods):
-            if law == "patches" and method in LIMITS and seed > 0:
+        for law, seed, method in product(laws, seeds, methods):
+            if law == "patches" and method in LIMITS and seed > seeds[0]:
                 continue  # the same law, without a network
             if law == "patches" and name != "uniform" and method in LIMITS:
                 continue  # 19,683 states with a mask: too many for a table
@@ -243,6 +251,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--holds", nargs="+", type=float, default=list(HOLDS))
     parser.add_argument("--methods", nargs="+", choices=[*RECIPES, *LIMITS])
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--first-seed", type=int, default=0, help="100 and up: for tuning")
     parser.add_argument("--passes", type=int, default=24_000, help="cost of a training run")
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--jobs", type=int, default=2, help="processes")
@@ -253,8 +262,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         given.passes, given.batch = 300, 64
         given.methods = ["denoising", "default (adjustment head)", "limit: denoising"]
     methods = given.methods or [*RECIPES, *LIMITS]
-    grid = list(jobs(given.noises, tuple(given.holds), given.seeds, given.passes, given.batch,
-                     methods))  # fmt: skip
+    seeds = range(given.first_seed, given.first_seed + given.seeds)
+    grid = list(jobs(given.noises, tuple(given.holds), seeds, given.passes, given.batch, methods))
     rows: list[dict[str, Any]] = []
     if given.jobs == 1:
         rows = [row for job in grid for row in run_job(job)]
@@ -263,7 +272,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             for i, found in enumerate(pool.map(run_job, grid)):
                 rows += found
                 print(f"{i + 1} of {len(grid)}: {grid[i]}", flush=True)
-    settings = {"passes": given.passes, "batch": given.batch, "seeds": given.seeds}
+    settings = {"passes": given.passes, "batch": given.batch, "seeds": list(seeds)}
     written = report.write("exact_law", summarise(rows), given.folder, **settings)
     return {**written, "raw": rows}
 

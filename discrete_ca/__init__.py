@@ -1,6 +1,6 @@
 """Discrete-state generative modelling with Markov kernels whose stationary law is the data."""
 
-from discrete_ca import corruption, data, diagnostics, distributions, nn
+from discrete_ca import corruption, data, diagnostics, distributions, draws, metrics, nn
 from discrete_ca.chains import RunInfo, cosine_levels, inpaint, linear_levels, run, sample, variants
 from discrete_ca.kernels import (
     CategoricalNoiseKernel,
@@ -28,22 +28,23 @@ __all__ = [
     "InverseLevel",
     "Objective",
     "Phase",
+    "RunInfo",
     "Schedule",
     "TrainConfig",
     "Trainer",
     "TransitionKernel",
-    "RunInfo",
+    "corruption",
     "cosine_levels",
     "data",
+    "diagnostics",
     "distributions",
-    "metrics",
+    "draws",
     "inpaint",
     "linear_levels",
+    "load_kernel",
+    "metrics",
+    "nn",
     "run",
     "sample",
     "variants",
-    "corruption",
-    "diagnostics",
-    "load_kernel",
-    "nn",
 ]

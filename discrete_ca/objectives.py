@@ -255,7 +255,7 @@ class Schedule:
 
     Example:
         >>> [phase.share for phase in Schedule.default().phases]
-        [0.7, 0.3]
+        [0.5, 0.5]
     """
 
     phases: tuple[Phase, ...]
@@ -266,13 +266,17 @@ class Schedule:
             raise ValueError(f"shares of phases were {shares}; allowed: > 0, summing to 1")
 
     @classmethod
-    def default(cls, adjust: float = 0.3) -> Schedule:
+    def default(cls, adjust: float = 0.5) -> Schedule:
         """The recommended recipe: denoise, then freeze and train the adjustment head by CA.
 
         The head leaves the read-out alone, so no denoising term is needed (λ = 0).
+
+        Args:
+            adjust: share of the budget for the head.
         """
-        head = ContrastiveAdjustment(denoising_weight=0.0, level_weight=InverseLevel(0.1))
-        return cls((Phase(Denoising(), 1 - adjust, ("net",)), Phase(head, adjust, ("adjustment",))))
+        denoise = Denoising(level_weight=InverseLevel(0.1))
+        head = ContrastiveAdjustment(denoising_weight=0.0)
+        return cls((Phase(denoise, 1 - adjust, ("net",)), Phase(head, adjust, ("adjustment",))))
 
     @classmethod
     def half_and_half(cls, denoising_weight: float = 0.01) -> Schedule:

@@ -145,7 +145,13 @@ class Corruption(Configured, nn.Module, ABC):
         Returns:
             Log-probabilities, shape (B, *S), in the dtype of `log_pz`.
         """
-        return torch.logsumexp(log_pz + self.log_likelihood(x, level).to(log_pz.dtype), -1)
+        joint = log_pz + self.log_likelihood(x, level).to(log_pz.dtype)
+        found = torch.logsumexp(joint, -1)
+        never = found == -torch.inf
+        if bool(never.any()):  # the gradient of a sum of nothing would be NaN
+            found = joint.masked_fill(never.unsqueeze(-1), 0.0).logsumexp(-1)
+            found = found.masked_fill(never, -torch.inf)
+        return found
 
     def reveals(self, x: Tensor) -> Tensor | None:
         """Where a state tells z for certain at every level, shape (B, *S); None where never."""

@@ -44,6 +44,12 @@ class Uniform(Corruption):
         fresh = (u * self.num_categories).long().clamp_(max=self.num_categories - 1)
         return torch.where(redraw, fresh, z)
 
+    def log_prob(self, z: Tensor, x: Tensor, level: checks.Level) -> Tensor:
+        """``log(b/K)``, or ``log(1 - b + b/K)`` where x = z; (B, *S) in float64."""
+        b = checks.spread(checks.levels(level, x.shape[0], x.device).double(), x)
+        away = b / self.num_categories
+        return torch.where(x == z, 1 - b + away, away).log()
+
     def log_likelihood(self, x: Tensor, level: checks.Level) -> Tensor:
         """``log(b/K)`` everywhere but at x, where it is ``log(1 - b + b/K)``; (B, *S, K)."""
         b = checks.spread(checks.levels(level, x.shape[0], x.device), x)
@@ -100,6 +106,12 @@ class Absorbing(Corruption):
     def _sample(self, z: Tensor, b: Tensor, generator: torch.Generator | None) -> Tensor:
         masked = draws.uniform(z.shape, z.device, generator) < checks.spread(b, z)
         return torch.where(masked, self.mask_state, z)
+
+    def log_prob(self, z: Tensor, x: Tensor, level: checks.Level) -> Tensor:
+        """Log b at masked sites, elsewhere ``log(1 - b)`` where x = z or -inf; in float64."""
+        b = checks.spread(checks.levels(level, x.shape[0], x.device).double(), x)
+        kept = torch.where(x == z, 1 - b, 0.0)
+        return torch.where(x == self.mask_state, b, kept).log()
 
     def log_likelihood(self, x: Tensor, level: checks.Level) -> Tensor:
         """Log b at masked sites; elsewhere ``log(1 - b)`` at x and -inf at the rest; (B, *S, K)."""

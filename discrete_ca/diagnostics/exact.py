@@ -111,9 +111,11 @@ def transition_matrix(
     if isinstance(kernel, CategoricalNoiseKernel):
         return product_laws(kernel.transition(x, b_x, b_y, label, known).probs())
     rows, size = [], max(1, _PAIRS_AT_ONCE // len(x))
-    for part in x.split(size):
+    for start in range(0, len(x), size):
+        part = x[start : start + size]
         pairs = part.repeat_interleave(len(x), 0)
-        law = kernel.transition(pairs, b_x, b_y, label, known)
+        labels = label if label is None else label[start : start + size].repeat_interleave(len(x))
+        law = kernel.transition(pairs, b_x, b_y, labels, known)
         rows.append(law.log_prob(x.repeat(len(part), *(1,) * len(shape))).double().exp())
     return torch.cat(rows).reshape(len(x), len(x))
 
@@ -213,7 +215,8 @@ def annealed_law(
     Returns:
         Law of the state at the last level (V^D,), and of the read-out (K^D,).
     """
-    start = torch.eye(kernel.corruption.num_categories ** math.prod(shape)).double()[0]
+    start = torch.zeros(kernel.corruption.num_categories ** math.prod(shape))
+    start[0] = 1.0  # level 1 forgets it
     law = noisy_law(start, kernel.corruption, shape, levels[0])
     for b_x, b_y in pairwise(levels):
         law = law @ transition_matrix(kernel, shape, b_x, b_y, known=known)

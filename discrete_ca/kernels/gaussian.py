@@ -93,7 +93,7 @@ class GaussianNoiseKernel(NetworkKernel):
         Raises:
             TypeError: for states that are not floating point.
             ValueError: for levels, labels or masks out of range or of the wrong shape.
-            NonFiniteError: for a network that returns NaN.
+            NonFiniteError: for a network that returns NaN or infinite values.
         """
         if not x.is_floating_point():
             raise TypeError(f"x has dtype {x.dtype}; allowed: floating point")
@@ -108,8 +108,8 @@ class GaussianNoiseKernel(NetworkKernel):
             x = torch.where(known[0], x, known[1].to(x))
         out = self._apply_net(x, b_x, label, known)
         self._check_output(out, (*x.shape, 2))
-        if bool(out.isnan().any()):
-            raise NonFiniteError(f"{type(self.net).__name__} returned NaN")
+        if not bool(out.isfinite().all()):
+            raise NonFiniteError(f"{type(self.net).__name__} returned values that are not finite")
         mean, log_variance = out.to(torch.promote_types(out.dtype, torch.float32)).unbind(-1)
         read_out = Normal(mean, log_variance.clamp(*_LOG_VARIANCE_RANGE).exp(), known=known)
         w, c, kept = (checks.spread(t, x) for t in self.weights(b_x, b_y))

@@ -25,8 +25,10 @@ def shuffled_pixels(z: Tensor, generator: torch.Generator | None = None) -> Tens
         >>> shuffled_pixels(z, torch.Generator().manual_seed(0)).sum()
         tensor(4)
     """
-    order = draws.uniform((len(z), z[0].numel()), z.device, generator).argsort(1)
-    return z.flatten(1).gather(1, order).reshape(z.shape)
+    pixels = z.flatten(1)
+    return pixels.gather(1, draws.uniform(pixels.shape, z.device, generator).argsort(1)).reshape(
+        z.shape
+    )
 
 
 def shuffled_blocks(z: Tensor, generator: torch.Generator | None = None, across: int = 4) -> Tensor:
@@ -68,7 +70,7 @@ def flipped_pixels(
 def joined_halves(z: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """The upper or left half of each image joined to the other half of a random one.
 
-    Images of one class may meet, or halves that fit: a few of these are digits.
+    One in ten meets its own class, and some other halves fit: a part of these are digits.
 
     Example:
         >>> joined_halves(torch.ones(3, 28, 28, dtype=torch.long)).sum()
@@ -82,7 +84,7 @@ def joined_halves(z: Tensor, generator: torch.Generator | None = None) -> Tensor
 
 
 def overlaid(z: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Each image of 0 and 1 drawn over a random other one.
+    """Each image of 0 and 1 drawn over a random other one; a few of these are digits too.
 
     Example:
         >>> overlaid(torch.eye(2, dtype=torch.long)[None]).shape

@@ -190,7 +190,7 @@ class UNet(Configured, nn.Module):
     def _from_patches(self, h: Tensor) -> Tensor:
         """(B, C patch^dims, *R / patch) to (B, C, *R)."""
         for axis in range(1 + self.dims, 1, -1):
-            h = h.unflatten(1, (self.patch, -1)).movedim(1, axis).flatten(axis, axis + 1)
+            h = h.unflatten(1, (self.patch, -1)).movedim(1, axis + 1).flatten(axis, axis + 1)
         return h
 
     def forward(

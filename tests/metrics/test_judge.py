@@ -38,15 +38,16 @@ def test_the_file_is_small():
 def test_accuracy_and_confidence_on_digits(judge, digits):
     z, labels = digits
     log_probs = judge.log_probs(z)
-    assert float((log_probs.argmax(1) == labels).double().mean()) >= 0.98
-    assert confident_share(log_probs) >= 0.93
+    assert float((log_probs.argmax(1) == labels).double().mean()) >= 0.985
+    assert confident_share(log_probs) >= 0.95
     assert class_entropy(log_probs) == pytest.approx(math.log(10), abs=0.02)
 
 
 @pytest.mark.parametrize("name", GARBAGE)
 def test_unsure_of_garbage(judge, digits, name):
     z = GARBAGE[name](digits[0][:500], torch.Generator().manual_seed(0))
-    limit = {"shuffled pixels": 0.01, "joined halves": 0.12}.get(name, 0.05)
+    # Parts of two images sometimes make a digit, above all where both are of one class.
+    limit = {"joined halves": 0.15, "overlaid": 0.1}.get(name, 0.01)
     assert confident_share(judge.log_probs(z)) <= limit
 
 

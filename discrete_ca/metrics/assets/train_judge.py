@@ -1,6 +1,6 @@
 """Train the judge of digits and write judge.safetensors beside this file.
 
-Run with `python discrete_ca/metrics/assets/train_judge.py`; about eight minutes on one core. Every
+Run with `python discrete_ca/metrics/assets/train_judge.py`; about five minutes on one core. Every
 step sees half as many images that are no digits as digits, an equal part of each kind of garbage;
 their loss counts `GARBAGE_WEIGHT`, because some spliced digits do look like digits and the judge
 should be sure of those that are. Prints the test accuracy and the confident share of digits and of

@@ -1,0 +1,164 @@
+"""Inverse CDFs with crafted uniforms: what no count of draws could show."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from discrete_ca import draws
+from tests.helpers import assert_counts, counts_of, f64, seeded
+
+LAST = 1 - 2.0**-53  # the largest uniform there is
+
+
+@pytest.fixture
+def crafted(monkeypatch):
+    """`crafted(*u)` makes the next uniforms these, in order, repeated to fill the shape."""
+
+    def craft(*u):
+        values = f64(*u)
+
+        def uniform(shape, device, generator=None):
+            count = math.prod(shape)
+            return values.repeat(-(-count // len(values)))[:count].reshape(tuple(shape))
+
+        monkeypatch.setattr(draws, "uniform", uniform)
+
+    return craft
+
+
+def draw_each(log_weights, u, crafted):
+    crafted(*u)
+    return draws.categorical(log_weights.expand(len(u), -1)).tolist()
+
+
+def test_boundaries_of_the_inverse_cdf(crafted):
+    """Index i for u in [c_i, c_{i+1}): four equal weights have exact cumulative sums."""
+    quarters = (0.0, math.nextafter(0.25, 0), 0.25, 0.5, math.nextafter(0.75, 0), 0.75, LAST)
+    assert draw_each(torch.zeros(4), quarters, crafted) == [0, 0, 1, 2, 2, 3, 3]
+    halves = (0.0, math.nextafter(0.5, 0), 0.5, LAST)
+    assert draw_each(torch.zeros(2), halves, crafted) == [0, 0, 1, 1]
+    assert draw_each(torch.zeros(1), halves, crafted) == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("u", [0.0, 0.3, 0.5, LAST])
+@pytest.mark.parametrize(
+    "possible",
+    [[0], [1], [2], [3], [0, 1], [1, 2], [0, 3], [1, 3]],
+)
+def test_what_is_excluded_is_never_drawn(possible, u, crafted):
+    log_weights = torch.full((4,), -math.inf)
+    log_weights[possible] = torch.tensor([0.3, -40.0])[: len(possible)]
+    assert draw_each(log_weights, (u,), crafted)[0] in possible
+    if u == 0:
+        assert draw_each(log_weights, (u,), crafted) == possible[:1]
+
+
+@pytest.mark.parametrize("u", [0.0, 0.5, LAST])
+@pytest.mark.parametrize("possible", [0, 1])
+def test_what_is_excluded_of_two_is_never_drawn(possible, u, crafted):
+    log_weights = torch.full((2,), -math.inf)
+    log_weights[possible] = -3.7
+    assert draw_each(log_weights, (u,), crafted) == [possible]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("k", [2, 3, 100])
+def test_tails_down_to_1e_12_have_their_frequency(k, dtype, crafted):
+    """A first category of probability 1e-12 takes exactly the uniforms below 1e-12."""
+    log_weights = torch.zeros(k, dtype=dtype)
+    log_weights[0] = math.log((k - 1) * 1e-12)
+    below, above = (1e-12 * (1 + sign * 1e-5) for sign in (-1, 1))
+    assert draw_each(log_weights, (0.0, below, above, 1e-11), crafted) == [0, 0, 1, 1]
+    # The same tail as the last category, where float64 resolves it to one part in 1e4.
+    log_weights = log_weights.flip(0)
+    assert draw_each(log_weights, (1 - 1.01e-12, 1 - 0.99e-12), crafted) == [k - 2, k - 1]
+
+
+def test_two_categories_take_the_same_draws_as_the_general_path(crafted):
+    g = seeded(0)
+    u = torch.rand(5000, dtype=torch.float64, generator=g)
+    logits = 5 * torch.randn(5000, 2, dtype=torch.float64, generator=g)
+    crafted(*u.tolist())
+    two = draws.categorical(logits)
+    padded = torch.cat([logits, torch.full((5000, 1), -math.inf)], -1)
+    assert torch.equal(two, draws.categorical(padded))
+    first = logits.softmax(-1)[:, 0]
+    clear = (u - first).abs() > 1e-12
+    assert torch.equal(two[clear], (u >= first).long()[clear])
+
+
+def test_a_grid_of_uniforms_gives_every_category_its_share(crafted):
+    n = 20_000
+    law = torch.rand(37, dtype=torch.float64, generator=seeded(1)).softmax(-1)
+    crafted(*((torch.arange(n) + 0.5) / n).tolist())
+    share = counts_of(draws.categorical(law.log().expand(n, -1)), 37) / n
+    assert float((share - law).abs().max()) <= 1.0001 / n
+
+
+@pytest.mark.parametrize("piece", [1, 7, 50])
+@pytest.mark.parametrize("k", [2, 5])
+def test_pieces_draw_the_same_as_one(k, piece, monkeypatch):
+    logits = torch.randn(13, 11, k, generator=seeded(2))
+    whole = draws.categorical(logits, seeded(3))
+    monkeypatch.setattr(draws, "_PIECE", piece)
+    assert torch.equal(draws.categorical(logits, seeded(3)), whole)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3, 4)])
+@pytest.mark.parametrize("k", [1, 2, 6])
+def test_shapes_and_constants_of_rows(shape, k):
+    logits = torch.randn(*shape, k, generator=seeded(4))
+    drawn = draws.categorical(logits, seeded(5))
+    assert drawn.shape == shape and drawn.dtype == torch.long
+    shifted = logits.double() + 1000
+    assert torch.equal(draws.categorical(shifted, seeded(5)), drawn)
+
+
+def test_draws_leave_logits_and_gradients_alone():
+    logits = torch.randn(4, 3, requires_grad=True)
+    before = logits.detach().clone()
+    assert not draws.categorical(logits).requires_grad
+    assert torch.equal(logits.detach(), before)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_views_are_drawn_from_like_copies(k):
+    logits = torch.randn(k, 5, 6, generator=seeded(6)).movedim(0, -1)
+    again = draws.categorical(logits.contiguous(), seeded(7))
+    assert torch.equal(draws.categorical(logits, seeded(7)), again)
+
+
+def test_frequencies():
+    """Chi-square at a false-alarm rate of 1e-6."""
+    law = f64(0.5, 0.3, 0.15, 0.05, 0.0)
+    drawn = draws.categorical(law.log().expand(50_000, -1), seeded(8))
+    assert_counts(counts_of(drawn, 5), law)
+
+
+def test_uniforms_have_53_bits_and_never_reach_1():
+    u = draws.uniform((100_000,), torch.device("cpu"), seeded(9))
+    assert u.dtype == torch.float64 and 0 <= float(u.min()) and float(u.max()) < 1
+    bits = u * 2**53
+    assert torch.equal(bits, bits.floor())
+    assert bool((bits % 2 == 1).any())
+    assert_counts(torch.histc(u, 20, 0, 1), torch.full((20,), 0.05, dtype=torch.float64))
+
+
+def test_seeds_reproduce():
+    cpu = torch.device("cpu")
+    assert torch.equal(draws.uniform((2, 3), cpu, seeded(1)), draws.uniform((2, 3), cpu, seeded(1)))
+    one, two = (draws.uniform((50,), cpu, seeded(s)) for s in (1, 2))
+    assert not torch.equal(one, two)
+    torch.manual_seed(0)
+    first = draws.categorical(torch.zeros(30, 4))
+    torch.manual_seed(0)
+    assert torch.equal(draws.categorical(torch.zeros(30, 4)), first)
+
+
+def test_one_generator_gives_one_stream():
+    g = seeded(3)
+    first, second = (draws.categorical(torch.zeros(30, 4), g) for _ in range(2))
+    assert not torch.equal(first, second)

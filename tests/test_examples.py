@@ -1,0 +1,28 @@
+"""The examples under docs/ run as they are and do what they say."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "docs/examples"
+
+
+def run(name):
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main()
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [("custom_corruption", 0.8, 1.0), ("custom_kernel", 0.8, 1.0), ("gaussian", 0.0, 0.15)],
+)
+def test_example(name, low, high):
+    assert low <= run(name) <= high
+
+
+def test_examples_are_short():
+    for path in EXAMPLES.glob("*.py"):
+        assert len(path.read_text().splitlines()) < 80, path.name

@@ -1,0 +1,238 @@
+"""The trainer: budget, phases, averages, rates, resuming, refusals."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+import discrete_ca as dca
+from discrete_ca.errors import CheckpointError, ConfigError, DataError, NonFiniteError
+from discrete_ca.training.batches import batches
+from discrete_ca.training.ema import EMA
+
+DATA = torch.randint(0, 2, (64, 3), generator=torch.Generator().manual_seed(0))
+
+
+def make_kernel(head=True):
+    torch.manual_seed(0)
+    return dca.CategoricalNoiseKernel(
+        dca.nn.MLP(2, 2, shape=(3,), width=16),
+        dca.corruption.Uniform(2),
+        hold=0.5,
+        adjustment=dca.nn.AdjustmentHead(2) if head else None,
+    )
+
+
+def config(**values):
+    return dca.TrainConfig(**{"steps": 20, "batch_size": 16, "progress": False, **values})
+
+
+def weights(kernel):
+    return {name: value.clone() for name, value in kernel.state_dict().items()}
+
+
+def same(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_seed_gives_the_same_weights():
+    first, second, other = make_kernel(), make_kernel(), make_kernel()
+    for kernel, seed in ((first, 1), (second, 1), (other, 2)):
+        dca.Trainer(kernel, dca.Denoising(), DATA, config(seed=seed)).fit()
+    assert same(weights(first), weights(second))
+    assert not same(weights(first), weights(other))
+
+
+def test_phases_train_their_part_and_no_other():
+    kernel = make_kernel()
+    before = weights(kernel)
+    seen = []
+
+    class Watch(dca.ContrastiveAdjustment):
+        def losses(self, kernel, z, x, b, label, known, generator):
+            seen.append(weights(kernel))
+            return super().losses(kernel, z, x, b, label, known, generator)
+
+    schedule = dca.Schedule(
+        (
+            dca.Phase(dca.Denoising(), 0.5, ("net",)),
+            dca.Phase(Watch(denoising_weight=0.0), 0.5, ("adjustment",)),
+        )
+    )
+    dca.Trainer(kernel, schedule, DATA, config()).fit()
+    after = weights(kernel)
+    assert len(seen) == 10
+    for name in after:
+        if name.startswith("net.") and "frequencies" not in name:
+            assert not torch.equal(before[name], seen[0][name])
+            assert torch.equal(seen[0][name], after[name])  # frozen from then on
+        if name.startswith("adjustment."):
+            assert torch.equal(before[name], seen[0][name])
+    assert not same({k: v for k, v in seen[0].items() if k.startswith("adjustment.")}, after)
+    assert all(p.requires_grad for p in kernel.parameters())
+    assert not kernel.training
+
+
+def test_the_kernel_has_the_averaged_weights():
+    kernels = [make_kernel(head=False) for _ in range(2)]
+    for kernel, ema in zip(kernels, (0.0, 0.9), strict=True):
+        dca.Trainer(kernel, dca.Denoising(), DATA, config(ema=ema)).fit()
+    assert not same(weights(kernels[0]), weights(kernels[1]))
+
+
+def test_average_matches_its_formula():
+    weight = nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    average, wanted = EMA([weight], decay=0.5), 0.0
+    for step in range(1, 13):
+        weight.data.fill_(float(step))
+        average.update()
+        decay = min(0.5, (1 + step) / (10 + step))
+        wanted = decay * wanted + (1 - decay) * step
+    average.copy_to_parameters()
+    assert weight.item() == pytest.approx(wanted, rel=1e-12)
+
+
+def test_learning_rate_warms_up_decays_and_starts_anew_with_another_part():
+    kernel = make_kernel()
+    rates = []
+    trainer = dca.Trainer(
+        kernel, dca.Schedule.default(0.5), DATA, config(steps=200, warmup=4, learning_rate=1.0)
+    )
+    update = trainer._update
+
+    def watch(*args):
+        loss = update(*args)
+        rates.append(trainer.optimizer.param_groups[0]["lr"])
+        return loss
+
+    trainer._update = watch
+    trainer.fit()
+    for begin in (0, 100):
+        part = rates[begin : begin + 100]
+        assert part[0] == pytest.approx(0.2, rel=1e-2)
+        assert max(part) > 0.95 and part.index(max(part)) == 4
+        assert part[-1] < 0.02
+        assert part[50] == pytest.approx(0.505, rel=1e-2)  # the middle of a cosine from 1 to 0.01
+
+
+def test_one_objective_after_another_on_the_same_part_shares_one_decay():
+    trainer = dca.Trainer(make_kernel(False), dca.Schedule.half_and_half(), DATA, config())
+    assert trainer._stretch(0) == trainer._stretch(1) == (0.0, 1.0)
+
+
+def test_a_budget_in_minutes_ends():
+    trainer = dca.Trainer(
+        make_kernel(), dca.Schedule.default(), DATA, config(steps=None, minutes=0.01)
+    ).fit()
+    assert trainer.step > 2
+    assert 0.6 <= trainer.seconds < 5.0
+    assert trainer.phase == 1
+
+
+def test_resuming_goes_on_where_the_run_stopped(tmp_path):
+    class Stop(Exception):
+        pass
+
+    class Interrupted(dca.Denoising):
+        def losses(self, kernel, *rest):
+            if stop_at and trainer.step == stop_at[0]:
+                raise Stop
+            return super().losses(kernel, *rest)
+
+    stop_at = [30]
+    kernel = make_kernel()
+    folder = str(tmp_path / "run")
+    settings = config(steps=60, folder=folder, save_minutes=1e-9)
+    trainer = dca.Trainer(kernel, Interrupted(), DATA, settings)
+    with pytest.raises(Stop):
+        trainer.fit()
+    stop_at.clear()
+    trainer = dca.Trainer(kernel, Interrupted(), DATA, settings)
+    trainer.fit(resume=True)
+    assert trainer.step == 60
+    lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["step"] for row in rows] == [20, 40, 60]
+
+
+def test_a_run_is_not_overwritten(tmp_path):
+    settings = config(folder=str(tmp_path / "run"))
+    dca.Trainer(make_kernel(), dca.Denoising(), DATA, settings).fit()
+    before = (tmp_path / "run/state/state.safetensors").read_bytes()
+    with pytest.raises(CheckpointError, match="holds a run already; pass resume=True"):
+        dca.Trainer(make_kernel(), dca.Denoising(), DATA, settings).fit()
+    assert (tmp_path / "run/state/state.safetensors").read_bytes() == before
+    wide = dca.CategoricalNoiseKernel(
+        dca.nn.MLP(2, 2, shape=(3,), width=8), dca.corruption.Uniform(2)
+    )
+    with pytest.raises(CheckpointError, match="does not fit this kernel"):
+        dca.Trainer(wide, dca.Denoising(), DATA, settings).fit(resume=True)
+    assert (tmp_path / "run/state/state.safetensors").read_bytes() == before
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(CheckpointError, match="is a file; allowed: a folder"):
+        bad = config(folder=str(tmp_path / "file"))
+        dca.Trainer(make_kernel(), dca.Denoising(), DATA, bad).fit()
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_truncated_state_is_refused_by_name(tmp_path):
+    settings = config(folder=str(tmp_path))
+    dca.Trainer(make_kernel(), dca.Denoising(), DATA, settings).fit()
+    place = tmp_path / "state/state.safetensors"
+    place.write_bytes(place.read_bytes()[:-10])
+    with pytest.raises(CheckpointError, match=r"state.safetensors' cannot be read"):
+        dca.Trainer(make_kernel(), dca.Denoising(), DATA, settings).fit(resume=True)
+
+
+def test_steps_without_a_finite_gradient_are_left_out():
+    class Sometimes(dca.Denoising):
+        def losses(self, kernel, z, x, b, label, known, generator):
+            loss = super().losses(kernel, z, x, b, label, known, generator)
+            return loss * float("nan") if trainer.step % 2 else loss
+
+    kernel = make_kernel(False)
+    trainer = dca.Trainer(kernel, Sometimes(), DATA, config())
+    trainer.fit()
+    assert trainer.ema.step == 10
+    assert all(torch.isfinite(p).all() for p in kernel.parameters())
+
+    class Never(dca.Denoising):
+        def losses(self, kernel, z, x, b, label, known, generator):
+            loss = super().losses(kernel, z, x, b, label, known, generator)
+            return loss * float("nan")
+
+    kernel = make_kernel(False)
+    before = weights(kernel)
+    with pytest.raises(NonFiniteError, match="101 steps in a row"):
+        dca.Trainer(kernel, Never(), DATA, config(steps=500)).fit()
+    assert same(before, weights(kernel))
+
+
+def test_a_part_that_is_not_there_is_refused_with_the_nearest_name():
+    phase = dca.Phase(dca.Denoising(), train=("adjustmnt",))
+    with pytest.raises(ConfigError, match="unknown part of the kernel 'adjustmnt'; did you mean"):
+        dca.Trainer(make_kernel(), dca.Schedule((phase,)), DATA, config())
+    with pytest.raises(ConfigError, match="unknown part of the kernel 'adjustment'"):
+        dca.Trainer(make_kernel(False), dca.Schedule.default(), DATA, config())
+
+
+def test_batches_go_through_the_data_once_an_epoch_with_their_labels():
+    class Labelled:
+        labels = torch.arange(10)
+
+        def __len__(self):
+            return 10
+
+        def __getitem__(self, index):
+            return index[:, None]
+
+    stream = batches(Labelled(), 5, torch.Generator().manual_seed(0))
+    first, second = next(stream), next(stream)
+    seen = torch.cat([first[0], second[0]]).flatten()
+    assert sorted(seen.tolist()) == list(range(10))
+    assert torch.equal(seen, torch.cat([first[1], second[1]]))
+    z, label = next(batches(lambda n, g: torch.zeros(n, 2), 3, torch.Generator()))
+    assert z.shape == (3, 2) and label is None
+    with pytest.raises(DataError, match="data has 4 examples; allowed: at least batch_size = 5"):
+        next(batches(torch.zeros(4, 1), 5, torch.Generator()))
