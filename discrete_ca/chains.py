@@ -13,7 +13,6 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from rich.progress import Progress
 from torch import Tensor
 
 from discrete_ca import checks
@@ -148,6 +147,8 @@ def _in_chunks(
     progress: bool,
 ) -> Tensor:
     """Join what `work` makes of each piece of a batch; a bar appears when it takes long."""
+    from rich.progress import Progress
+
     size = checks.positive(chunk, "chunk")
     pieces = [slice(i, min(i + size, count)) for i in range(0, count, size)]
     begun = time.monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,8 @@ from discrete_ca import checks
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from discrete_ca.diagnostics.mixing import TradeOff
 
 UNKNOWN = -1
 """A site drawn in its own colour: one that is to be generated."""
@@ -65,6 +67,36 @@ def grid(
         canvas[top : top + height, left : left + width] = pixels[i]
     picture = Image.fromarray(canvas.numpy())
     return picture.resize((size[1] * scale, size[0] * scale), Image.Resampling.NEAREST)
+
+
+def plot_trade_off(
+    curves: Mapping[str, Sequence[TradeOff]], path: str | Path, measure: str
+) -> None:
+    """Draw fidelity against autocorrelation time, one line a kernel, each point marked by its level.
+
+    Args:
+        curves: points of `diagnostics.mixing.trade_off`, by the kernel's name.
+        path: where the picture goes.
+        measure: what the fidelity is, for the axis; lower is better.
+
+    Raises:
+        ValueError: for no curves.
+    """
+    if not curves:
+        raise ValueError("curves is empty; allowed: at least one name with its points")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for name, points in curves.items():
+        x = [p.autocorrelation_time for p in points]
+        y = [p.fidelity for p in points]
+        axes.plot(x, y, "o-", label=name)
+        for p in points:
+            axes.annotate(f"b = {p.level:g}", (p.autocorrelation_time, p.fidelity), fontsize=7)
+    axes.set(xscale="log", xlabel="autocorrelation time (steps)", ylabel=measure)
+    axes.legend()
+    figure.savefig(str(path), dpi=130)
 
 
 def save_film(frames: Sequence[Image], path: str | Path, milliseconds: int = 80) -> None:

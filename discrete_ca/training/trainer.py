@@ -7,9 +7,9 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
 from discrete_ca.errors import CheckpointError, ConfigError, NonFiniteError, unknown_name
@@ -19,6 +19,9 @@ from discrete_ca.training.batches import Source, batches
 from discrete_ca.training.checkpoints import RunState, check_folder, load_state, save_state
 from discrete_ca.training.config import TrainConfig
 from discrete_ca.training.ema import EMA
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _MOST_BAD_STEPS = 100
 _REPORT_EVERY = 20
@@ -133,14 +136,7 @@ class Trainer:
         device = next(self.kernel.parameters()).device
         stream = batches(self.data, config.batch_size, order)
         self.kernel.train()
-        bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}% step {task.fields[step]} "
-                       "loss {task.fields[loss]:.3f} {task.fields[speed]:.1f} steps/s"),
-            TimeRemainingColumn(),
-            disable=not config.progress,
-        )  # fmt: skip
+        bar = _progress_bar(config.progress)
         before, started, saved_at = self.seconds, time.monotonic(), time.monotonic()
         first_step, losses = self.step, []
         with bar:
@@ -258,3 +254,18 @@ class Trainer:
             raise CheckpointError(
                 f"the saved run does not fit this kernel and schedule: {error}"
             ) from error
+
+
+def _progress_bar(show: bool) -> Progress:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    numbers = (
+        "step {task.fields[step]} loss {task.fields[loss]:.3f} {task.fields[speed]:.1f} steps/s"
+    )
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}% " + numbers),
+        TimeRemainingColumn(),
+        disable=not show,
+    )

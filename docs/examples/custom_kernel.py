@@ -1,4 +1,4 @@
-"""A user's own kernel: the first site is drawn given the old second, the second given the new first.
+"""A user's own kernel: the first site given the old second, then the second given the new first.
 
 Only `transition` and its law are written. Run it as a script.
 """
