@@ -72,7 +72,7 @@ def grid(
 def plot_trade_off(
     curves: Mapping[str, Sequence[TradeOff]], path: str | Path, measure: str
 ) -> None:
-    """Draw fidelity against autocorrelation time, one line a kernel, each point marked by its level.
+    """Draw fidelity against autocorrelation time, one line a kernel, points marked by level.
 
     Args:
         curves: points of `diagnostics.mixing.trade_off`, by the kernel's name.
