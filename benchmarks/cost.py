@@ -30,7 +30,7 @@ BATCH, SIDE = 64, 28
 def make(num_categories: int) -> tuple[dca.CategoricalNoiseKernel, Tensor]:
     """The kernel (the demo's network at K = 2) and a batch of random images."""
     torch.manual_seed(0)
-    net = dca.nn.UNet(num_categories, num_categories, widths=(64, 128), blocks=1, head_width=24)
+    net = dca.nn.UNet(num_categories, num_categories, widths=(64, 96), blocks=1, head_width=16)
     kernel = dca.CategoricalNoiseKernel(net, dca.corruption.Uniform(num_categories))
     return kernel, torch.randint(0, num_categories, (BATCH, SIDE, SIDE))
 

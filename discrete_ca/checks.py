@@ -84,7 +84,7 @@ def positive(value: int, name: str, least: int = 1) -> int:
         >>> positive(3, "steps")
         3
     """
-    if isinstance(value, bool) or int(value) != value or value < least:
+    if isinstance(value, bool) or not least <= value < math.inf or int(value) != value:
         raise ValueError(f"{name} was {value}; allowed: a whole number >= {least}")
     return int(value)
 

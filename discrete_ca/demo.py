@@ -33,7 +33,7 @@ VARIANT_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 def demo_kernel(hold: float = 0.9) -> CategoricalNoiseKernel:
     """The kernel that the demo trains: uniform noise, a small UNet, an adjustment head."""
-    net = nn.UNet(2, 2, widths=(64, 128), blocks=1, head_width=24, known=True)
+    net = nn.UNet(2, 2, widths=(64, 96), blocks=1, head_width=16, known=True)
     head = nn.AdjustmentHead(2, dims=2)
     return CategoricalNoiseKernel(net, corruption.Uniform(2), hold=hold, adjustment=head)
 

@@ -53,8 +53,9 @@ def categorical(log_weights: Tensor, generator: torch.Generator | None = None) -
     u = uniform((rows.shape[0],), rows.device, generator)
     out = torch.empty(rows.shape[0], dtype=torch.long, device=rows.device)
     size = max(1, _PIECE // num)
+    wide = torch.promote_types(rows.dtype, torch.float32)  # half precision would cut the tails
     for start in range(0, rows.shape[0], size):
-        piece = rows[start : start + size]
+        piece = rows[start : start + size].to(wide)
         weights = (piece - piece.amax(-1, keepdim=True)).exp_()
         if num == 2:  # the cumulative sums of two weights need no scan
             first, second = weights.double().unbind(-1)

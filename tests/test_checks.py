@@ -100,7 +100,7 @@ def test_whole_numbers_pass(value, least):
     assert type(found) is int and found == int(value)
 
 
-@pytest.mark.parametrize("value", [0, -1, 1.5, True, False])
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, False, math.inf, -math.inf, math.nan])
 def test_what_is_no_whole_number_is_refused(value):
     with pytest.raises(ValueError, match=rf"steps was {value}; allowed: a whole number >= 1"):
         checks.positive(value, "steps")

@@ -77,6 +77,17 @@ def test_tails_down_to_1e_12_have_their_frequency(k, dtype, crafted):
     assert draw_each(log_weights, (1 - 1.01e-12, 1 - 0.99e-12), crafted) == [k - 2, k - 1]
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("k", [2, 3])
+def test_half_precision_logits_keep_their_tails(k, dtype, crafted):
+    """exp(-17.5) = 2.5e-8 is 0 in float16; the draw is that of the same numbers in float64."""
+    logits = torch.tensor([-17.5, 0.3125, -0.7109375], dtype=dtype)[:k]
+    law = logits.double().softmax(-1)
+    edges = law.cumsum(-1)[:-1].tolist()
+    u = [edge * (1 + sign * 1e-5) for edge in edges for sign in (-1, 1)]
+    assert draw_each(logits, u, crafted) == [0, 1, 1, 2][: len(u)]
+
+
 def test_two_categories_take_the_same_draws_as_the_general_path(crafted):
     g = seeded(0)
     u = torch.rand(5000, dtype=torch.float64, generator=g)

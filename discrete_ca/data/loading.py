@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,10 @@ def load(
         >>> data[torch.tensor([0, 1])].shape
         torch.Size([2, 28, 28])
     """
+    if not isinstance(split, str):
+        raise DataError(f"split was {split!r}; allowed: a name such as 'train'")
+    if binarize is not None and not math.isfinite(binarize):
+        raise DataError(f"binarize was {binarize}; allowed: a finite threshold")
     transform = {"binarize": binarize, "stochastic": stochastic or None, "quantize": quantize}
     asked = [key for key, value in transform.items() if value is not None]
     if len(asked) > 1:
@@ -111,9 +116,9 @@ def _read(
     """The source's values as they are, and its name."""
     if tables.is_table(source):
         return tables.table(source, split, states_key, label_key, "the data set"), "dataset"
-    if not isinstance(source, str | Path):
+    if not isinstance(source, str | Path) or not str(source):
         raise DataError(
-            f"source was a {type(source).__name__}; allowed: a name, a path, a Dataset or a "
+            f"source was {source!r:.60}; allowed: a name, a path, a Dataset or a "
             "DatasetDict (and DiscreteData(tensor) for a tensor)"
         )
     if isinstance(source, str) and source in NAMES:

@@ -90,7 +90,7 @@ def array_file(path: Path, states_key: str | None, label_key: str | None) -> Raw
         (torch.Size([4, 2]), tensor([0, 1, 2, 3]))
     """
     with reading(path):
-        if path.suffix == ".pt":
+        if path.suffix.lower() == ".pt":
             content = torch.load(path, map_location="cpu", weights_only=True)
         else:
             with path.open("rb") as file:  # numpy leaves a damaged .npz open

@@ -3,7 +3,7 @@
 It maps what a (frozen) denoiser says at a site, and around it, to the logits that equal-level steps
 use (theory, section 9). Sharing over sites gives as many times more signal an example as there are
 sites, and no gradient passes through the denoiser. The last layer starts at zero: an untrained head
-changes nothing.
+changes nothing. Its output fades as 1 - b², since at level 1 the denoiser is exact.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ def _zeroed(layer: nn.Module) -> nn.Module:
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
+
+
+def _fade(out: Tensor, b: Tensor) -> Tensor:
+    """Nothing is left to adjust at level 1, where the noisy law is a product: times 1 - b²."""
+    return out * (1 - b.to(out) ** 2).reshape(-1, *(1,) * (out.ndim - 1))
 
 
 def num_features(num_categories: int) -> int:
@@ -117,7 +122,7 @@ class AdjustmentHead(Configured, nn.Module):
         spatial = sites[len(sites) - self.dims :] or (1,)
         flat = features.reshape(-1, *spatial, features.shape[-1]).movedim(-1, 1)
         out = self.layers(flat).movedim(1, -1)
-        return log_pz + out.reshape(log_pz.shape).to(log_pz)
+        return log_pz + _fade(out.reshape(log_pz.shape).to(log_pz), b)
 
 
 class AdjustmentMLP(Configured, nn.Module):
@@ -154,4 +159,4 @@ class AdjustmentMLP(Configured, nn.Module):
         """Adjusted logits, (B, *S, K)."""
         features = site_features(log_pz, evidence, b).to(next(self.parameters()))
         out = self.layers(features.reshape(len(features), -1))
-        return log_pz + out.reshape(log_pz.shape).to(log_pz)
+        return log_pz + _fade(out.reshape(log_pz.shape).to(log_pz), b)
