@@ -265,13 +265,15 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     seeds = range(given.first_seed, given.first_seed + given.seeds)
     grid = list(jobs(given.noises, tuple(given.holds), seeds, given.passes, given.batch, methods))
     rows: list[dict[str, Any]] = []
-    if given.jobs == 1:
-        rows = [row for job in grid for row in run_job(job)]
-    else:
-        with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
-            for i, found in enumerate(pool.map(run_job, grid)):
-                rows += found
-                print(f"{i + 1} of {len(grid)}: {grid[i]}", flush=True)
+    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
+        results = map(run_job, grid) if given.jobs == 1 else pool.map(run_job, grid)
+        for job, found in zip(grid, results, strict=True):
+            rows += found
+            report.append("exact_law", found, given.folder)
+            if not given.quick:
+                print(
+                    f"{len(rows)} rows: {job.noise}, {job.law} {job.seed}, {job.method}", flush=True
+                )
     settings = {"passes": given.passes, "batch": given.batch, "seeds": list(seeds)}
     written = report.write("exact_law", summarise(rows), given.folder, **settings)
     return {**written, "raw": rows}

@@ -38,6 +38,14 @@ def show(title: str, rows: list[dict[str, Any]]) -> None:
     Console(width=None if len(names) < 9 else 200).print(table)
 
 
+def append(name: str, rows: list[dict[str, Any]], folder: str) -> None:
+    """Add raw rows to ``folder/name.jsonl``, so that an interrupted run has not lost them."""
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / f"{name}.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
 def write(name: str, rows: list[dict[str, Any]], folder: str, **settings: Any) -> dict[str, Any]:
     """Print the rows and write ``folder/name.json``; returns what was written."""
     found = {"benchmark": name, "settings": settings, "environment": environment(), "rows": rows}

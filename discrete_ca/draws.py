@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-# Rows of a categorical draw are cut into pieces of at most this many entries, so that the
-# double-precision cumulative sums never rival the logits in size.
-_PIECE = 1 << 20
+# Rows of a categorical draw are cut into pieces of this many entries: small enough to stay in a
+# processor's cache, and never a rival to the logits in size.
+_PIECE = 1 << 17
+_BLOCK = 16
 
 
 def uniform(
@@ -51,18 +52,42 @@ def categorical(log_weights: Tensor, generator: torch.Generator | None = None) -
     *batch, num = log_weights.shape
     rows = log_weights.detach().reshape(-1, num)
     u = uniform((rows.shape[0],), rows.device, generator)
-    out = torch.empty(rows.shape[0], dtype=torch.long, device=rows.device)
     size = max(1, _PIECE // num)
-    wide = torch.promote_types(rows.dtype, torch.float32)  # half precision would cut the tails
-    for start in range(0, rows.shape[0], size):
-        piece = rows[start : start + size].to(wide)
-        weights = (piece - piece.amax(-1, keepdim=True)).exp_()
-        if num == 2:  # the cumulative sums of two weights need no scan
-            first, second = weights.double().unbind(-1)
-            out[start : start + size] = u[start : start + size] * (first + second) >= first
-            continue
-        total = weights.cumsum(-1, dtype=torch.float64)
-        target = u[start : start + size, None] * total[:, -1:]
-        index = torch.searchsorted(total, target, right=True).squeeze(-1)
-        out[start : start + size] = index.clamp_(max=num - 1)
-    return out.reshape(batch)
+    pieces = zip(rows.split(size), u.split(size), strict=True)
+    return torch.cat([_draw(piece, part) for piece, part in pieces]).reshape(batch)
+
+
+def _draw(log_weights: Tensor, u: Tensor) -> Tensor:
+    """Indices (N,) for log-weights (N, K) and uniforms (N,)."""
+    wide = log_weights.to(torch.promote_types(log_weights.dtype, torch.float32))
+    weights = (wide - wide.amax(-1, keepdim=True)).exp_()  # half precision would cut the tails
+    if weights.shape[1] == 2:  # the cumulative sums of two weights need no scan
+        first, second = weights.double().unbind(-1)
+        return (u * (first + second) >= first).long()
+    return _invert(weights, u)[0]
+
+
+def _invert(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """The inverse CDF (N,) of weights (N, K) at u (N,), and where in its step each u fell.
+
+    Long rows are cut into blocks: first a block by the blocks' sums, then a member by what is left
+    of u. Sums of few float32 weights keep the relative precision of small weights; what is summed
+    further is in float64.
+    """
+    count, num = weights.shape
+    if num > _BLOCK:
+        blocks = nn.functional.pad(weights, (0, -num % _BLOCK)).reshape(count, -1, _BLOCK)
+        block, rest = _invert(blocks.sum(-1), u)
+        member, rest = _invert(blocks[torch.arange(count, device=u.device), block], rest)
+        return block * _BLOCK + member, rest
+    columns = weights.T.double()
+    sums = torch.empty_like(columns)
+    sums[0] = columns[0]
+    for k in range(1, num):  # a scan over the short side, vectorised over the long one
+        torch.add(sums[k - 1], columns[k], out=sums[k])
+    below = torch.nextafter(sums[-1], sums.new_zeros(()))  # so that rounding reaches no empty step
+    target = torch.minimum(u * sums[-1], below)
+    index = (sums <= target).sum(0).clamp_(max=num - 1)[None]
+    step = columns.gather(0, index).clamp_min(1e-300)
+    rest = 1 - (sums.gather(0, index) - target) / step
+    return index[0], rest[0].clamp_(0.0, 1 - 2**-53)

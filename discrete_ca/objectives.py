@@ -276,7 +276,12 @@ class Schedule:
         """
         denoise = Denoising(level_weight=InverseLevel(0.1))
         head = ContrastiveAdjustment(denoising_weight=0.0)
-        return cls((Phase(denoise, 1 - adjust, ("net",)), Phase(head, adjust, ("adjustment",))))
+        return cls(
+            (
+                Phase(denoise, 1 - adjust, ("net",)),
+                Phase(head, adjust, ("adjustment",), learning_rate=2.5),
+            )
+        )
 
     @classmethod
     def half_and_half(cls, denoising_weight: float = 0.01) -> Schedule:

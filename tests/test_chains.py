@@ -17,7 +17,7 @@ from discrete_ca import (
 )
 from discrete_ca.corruption import Absorbing, Matrix, Ordinal, Uniform
 from discrete_ca.diagnostics import exact
-from discrete_ca.distributions import Categorical
+from discrete_ca.distributions import Categorical, Transition
 from tests.helpers import (
     FAMILIES,
     SHAPES,
@@ -163,6 +163,24 @@ def test_read_outs():
         found = chains.read_out(kernel, x, 0.3, draw=draw, known=known)
         assert bool((found[:, 2] == 4).all())
     assert torch.equal(chains.read_out(NoReadOut(), x, 0.3), x)
+
+
+class Forgetful(Categorical, Transition):
+    """A user's law that knows nothing of known sites."""
+
+    @property
+    def read_out(self):
+        return self
+
+
+def test_a_read_out_that_ignores_known_sites_is_put_right():
+    kernel = NoReadOut()
+    law = Forgetful(torch.tensor([[[0.0, -math.inf, -math.inf]] * 3]))
+    kernel.transition = lambda *_, **__: law
+    known = (torch.tensor([True, False, True]), torch.tensor([1, 2, 1]))
+    for draw in (False, True):
+        found = chains.read_out(kernel, torch.zeros(1, 3).long(), 0.3, draw=draw, known=known)
+        assert found.tolist() == [[0, 2, 0]]
 
 
 def test_a_read_out_passes_labels_on():

@@ -3,7 +3,7 @@
 It maps what a (frozen) denoiser says at a site, and around it, to the logits that equal-level steps
 use (theory, section 9). Sharing over sites gives as many times more signal an example as there are
 sites, and no gradient passes through the denoiser. The last layer starts at zero: an untrained head
-changes nothing. Its output fades as 1 - b², since at level 1 the denoiser is exact.
+changes nothing. Its output fades as 1 - b⁴, since at level 1 the denoiser is exact.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def _zeroed(layer: nn.Module) -> nn.Module:
 
 
 def _fade(out: Tensor, b: Tensor) -> Tensor:
-    """Nothing is left to adjust at level 1, where the noisy law is a product: times 1 - b²."""
-    return out * (1 - b.to(out) ** 2).reshape(-1, *(1,) * (out.ndim - 1))
+    """Nothing is left to adjust at level 1, where the noisy law is a product: times 1 - b⁴."""
+    return out * (1 - b.to(out) ** 4).reshape(-1, *(1,) * (out.ndim - 1))
 
 
 def num_features(num_categories: int) -> int:

@@ -163,6 +163,25 @@ def test_couple_is_exactly_0_or_1_where_the_ratio_binds(dtype):
     assert bool((held[free & (down | up)] == h[free & (down | up)]).all())
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_couple_stays_inside_where_the_ratio_nearly_binds(dtype):
+    """One rounding below the ratio, the plain formula leaves [0, 1] on the way up."""
+    b_x, b_y = torch.rand(2, 20_000, dtype=dtype, generator=seeded(6)) ** 3
+    ratio = torch.where(b_y < b_x, b_y / b_x, (1 - b_y) / (1 - b_x))
+    h = torch.nextafter(ratio, torch.zeros_like(ratio))
+    plain = (b_y - h * b_x) / (1 - h)
+    assert bool((plain > 1).any())
+    held, level = Uniform(2).couple(h, b_x, b_y)
+    assert bool(((level >= 0) & (level <= 1)).all())
+    assert bool((held <= h).all())
+
+
+def test_a_step_that_always_holds_names_its_own_level():
+    """Two levels that differ by less than a rounding of 1 - b: h' = 1, and b' is b_y."""
+    held, level = Uniform(2).couple(1.0, f64(1e-18), f64(2e-18))
+    assert (held.item(), level.item()) == (1.0, 2e-18)
+
+
 def test_couple_at_the_corners():
     corners = torch.cartesian_prod(*[f64(0, 1)] * 3)  # (h, b_x, b_y)
     held, level = Uniform(2).couple(*corners.unbind(-1))
@@ -219,6 +238,12 @@ def test_step_follows_the_coupling(name, step):
     assert_step_follows_coupling(FAMILIES[name], *step, repeats=4000, seed=0)
 
 
+@pytest.mark.parametrize("step", STEPS)
+def test_step_follows_the_coupling_from_impossible_states(step):
+    """A user's masks, coupled by value: from a state that no level gives z, x is held with h."""
+    assert_step_follows_coupling(Dense(Absorbing(2)), *step, repeats=4000, seed=5)
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_step_follows_the_coupling_at_levels_of_single_precision(name):
     assert_step_follows_coupling(FAMILIES[name], 0.8, 0.7, 0.1, 4000, 1, torch.float32)
@@ -232,6 +257,22 @@ def test_residuals_drawn_in_full(name, rounds, monkeypatch):
     for h, b_x, b_y in STEPS:
         if b_x != b_y:
             assert_step_follows_coupling(FAMILIES[name], h, b_x, b_y, repeats=2000, seed=2)
+
+
+@pytest.mark.parametrize("rounds", [0, 8])
+@pytest.mark.parametrize("name", ["ordinal-3", "matrix-callable"])
+def test_every_example_of_a_batch_is_stepped_at_its_own_levels(name, rounds, monkeypatch):
+    """Three examples with other holds and levels each; chi-square at 1e-6."""
+    monkeypatch.setattr(base, "_REJECTION_ROUNDS", rounds)
+    family, repeats = FAMILIES[name], 3000
+    k, v = family.num_categories, family.num_states
+    hold, b_x, b_y = f64(0.9, 0.3, 0.6), f64(0.6, 0.2, 0.5), f64(0.3, 0.7, 0.45)
+    x = torch.arange(v).repeat_interleave(k).repeat(repeats).expand(3, -1)
+    z = torch.arange(k).repeat(v * repeats).expand(3, -1)
+    y = family.step(x, z, hold, b_x, b_y, seeded(6))
+    rows = (torch.arange(3)[:, None] * v + x) * k + z
+    law = family.coupling(torch.arange(v).expand(3, -1), hold, b_x, b_y)
+    assert_counts(counts_of(rows * v + y, 3 * v * k * v).reshape(-1, v), law.reshape(-1, v))
 
 
 @pytest.mark.parametrize("family", [Ordinal(3), Dense(Ordinal(3))])

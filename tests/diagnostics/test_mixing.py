@@ -65,6 +65,13 @@ def test_the_initial_sequence_of_geyer_by_hand():
     assert mixing.autocorrelation_time(series) == pytest.approx(2 * total - 1, rel=1e-12)
 
 
+def test_pairs_are_made_to_fall(monkeypatch):
+    """Pairs 1.5, 0.25, 0.5, 0.125 count as 1.5, 0.25, 0.25, 0.125; what comes after 0 is noise."""
+    rho = f64(1, 0.5, 0.25, 0, 0.25, 0.25, 0.125, 0, -0.5, 0.25, 3, 3)
+    monkeypatch.setattr(mixing, "autocorrelation", lambda _: rho)
+    assert mixing.autocorrelation_time(torch.arange(12.0)) == 2 * 2.125 - 1
+
+
 def test_a_negative_correlation_is_better_than_independence():
     series = autoregressive(-0.5, 2000, 40, seed=3)
     assert mixing.effective_sample_size(series) > 1.5 * series.numel()
