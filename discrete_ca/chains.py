@@ -172,14 +172,12 @@ def _device(kernel: TransitionKernel) -> torch.device:
     return next((p.device for p in kernel.parameters()), torch.device("cpu"))
 
 
-def _schedule(
-    levels: Sequence[float] | None, moves: int, lowest: float, first: float = 1.0
-) -> list[float]:
-    found = (
-        [first * b for b in cosine_levels(moves, lowest / first)] if levels is None else [*levels]
-    )
+def _schedule(levels: Sequence[float] | None, moves: int, lowest: float) -> list[float]:
+    found = cosine_levels(moves, lowest) if levels is None else [*levels]
     if len(found) < 2 or any(not 0 <= b <= 1 for b in found):
         raise ValueError(f"levels was {found}; allowed: at least two numbers in [0, 1]")
+    if found[0] != 1:
+        raise ValueError(f"levels starts at {found[0]}; allowed: 1, where the start is known")
     return found
 
 
@@ -232,6 +230,8 @@ def sample(
     schedule = _schedule(levels, moves, lowest)
     checks.positive(correctors, "correctors", least=0)
     checks.positive(count, "count")
+    if label is not None and label.shape != (count,):
+        raise ValueError(f"label has shape {tuple(label.shape)}; allowed: ({count},)")
     steps = (len(schedule) - 1) * (1 + correctors)
 
     def work(piece: slice, tick: Callable[[], None]) -> Tensor:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from rich.progress import Progress
 
+import discrete_ca as dca
 from discrete_ca import (
     CategoricalNoiseKernel,
     GaussianNoiseKernel,
@@ -330,6 +331,26 @@ def test_variants_by_hand():
     assert info == RunInfo(5, [0.3])
 
 
+class Recorder(Told):
+    """Keeps what it was given."""
+
+    def forward(self, x, b, label=None, known=None):
+        self.given = [*getattr(self, "given", []), (x, label, known)]
+        return super().forward(x, b, label, known)
+
+
+def test_variants_and_inpainting_tell_the_network_what_is_known_at_every_step():
+    kernel, z, label = kernel_of(net=Recorder), torch.tensor([0, 1, 1, 0]), torch.tensor(2)
+    mask = torch.tensor([True, False, True, True])
+    chains.variants(kernel, z, n=5, level=0.5, steps=3, known=(mask, z), label=label)
+    chains.inpaint(kernel, z, mask, n=5, moves=2, correctors=1, label=label)
+    assert len(kernel.net.given) == 4 + 5
+    for x, labels, known in kernel.net.given:
+        assert bool((x[:, 1] == 1).all())
+        assert labels.tolist() == [2] * 5
+        assert torch.equal(known, mask.expand(5, 4))
+
+
 @pytest.mark.parametrize("chunk", [2, 100])
 @pytest.mark.parametrize("steps", [0, 3])
 def test_variants_cost_what_they_say(steps, chunk):
@@ -598,3 +619,11 @@ def test_ordinal_runs_between_any_levels():
     z = chains.sample(kernel, 50, (3,), levels=[1.0, 0.3, 0.6, 0.05], correctors=1)
     assert z.shape == (50, 3)
     assert float(f64(*z.flatten().tolist()).max()) <= 3
+
+
+def test_a_start_that_is_not_known_and_labels_that_do_not_fit_are_refused():
+    kernel = CategoricalNoiseKernel(dca.nn.MLP(2, 2, shape=(3,), width=8), Uniform(2))
+    with pytest.raises(ValueError, match="levels starts at 0.3; allowed: 1"):
+        dca.sample(kernel, 2, (3,), levels=[0.3, 0.1])
+    with pytest.raises(ValueError, match=r"label has shape \(9,\); allowed: \(2,\)"):
+        dca.sample(kernel, 2, (3,), label=torch.zeros(9, dtype=torch.long))

@@ -64,6 +64,43 @@ def test_what_is_excluded_of_two_is_never_drawn(possible, u, crafted):
     assert draw_each(log_weights, (u,), crafted) == [possible]
 
 
+@pytest.mark.parametrize("u", [0.0, 0.3, 0.5, LAST])
+@pytest.mark.parametrize("k", [17, 40, 300, 5000])
+def test_what_is_excluded_of_many_is_never_drawn(k, u, crafted):
+    """Rows of every kind at once: one or two possible categories, wherever they stand."""
+    places = [0, 1, 15, 16, k // 2, k - 2, k - 1]
+    pairs = [(i, j) for i in places for j in places if i <= j]
+    log_weights = torch.full((len(pairs), k), -math.inf)
+    for row, (i, j) in enumerate(pairs):
+        log_weights[row, i], log_weights[row, j] = 0.3, -40.0
+    crafted(u)
+    drawn = draws.categorical(log_weights).tolist()
+    assert all(index in pair for index, pair in zip(drawn, pairs, strict=True))
+    if u == 0:
+        assert drawn == [i for i, _ in pairs]
+
+
+@pytest.mark.parametrize("place", [17, 31, 40, 63])
+def test_a_tail_below_a_rounding_of_the_rest_draws_nothing_else(place, crafted):
+    """1 + 1.5e-16 rounds up to 1 + 2.2e-16: what falls there is the tail, not its neighbours."""
+    log_weights = torch.full((64,), -math.inf, dtype=torch.float64)
+    log_weights[0], log_weights[place] = 0.0, math.log(1.5e-16)
+    assert draw_each(log_weights, (0.0, 0.5, LAST), crafted) == [0, 0, place]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("place", [7, 150, 299])
+def test_a_tail_of_1e_12_in_the_middle_of_many(place, dtype, crafted):
+    """The uniforms that draw it are an interval of length 1e-12, between its neighbours'."""
+    log_weights = torch.zeros(300, dtype=dtype)
+    log_weights[place] = math.log(299e-12)
+    steps = place / 299 + torch.linspace(-3e-12, 3e-12, 1201).double()  # 200 a length of 1e-12
+    drawn = draw_each(log_weights, steps[steps < 1].tolist(), crafted)
+    assert drawn == sorted(drawn)
+    assert abs(drawn.count(place) - 200) <= 3
+    assert set(drawn) <= {place - 1, place, place + 1}
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("k", [2, 3, 100])
 def test_tails_down_to_1e_12_have_their_frequency(k, dtype, crafted):
@@ -101,16 +138,24 @@ def test_two_categories_take_the_same_draws_as_the_general_path(crafted):
     assert torch.equal(two[clear], (u >= first).long()[clear])
 
 
-def test_a_grid_of_uniforms_gives_every_category_its_share(crafted):
-    n = 20_000
-    law = torch.rand(37, dtype=torch.float64, generator=seeded(1)).softmax(-1)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("k", [2, 3, 15, 16, 17, 37, 256, 257, 1000])
+def test_a_grid_of_uniforms_gives_every_category_its_share(k, dtype, crafted):
+    """n evenly spaced uniforms: shares to within 1 / n, and categories in their order."""
+    n = 5000
+    logits = 2 * torch.randn(k, dtype=dtype, generator=seeded(1))
     crafted(*((torch.arange(n) + 0.5) / n).tolist())
-    share = counts_of(draws.categorical(law.log().expand(n, -1)), 37) / n
-    assert float((share - law).abs().max()) <= 1.0001 / n
+    drawn = draws.categorical(logits.expand(n, -1))
+    share = counts_of(drawn, k) / n
+    rounding = 1e-6 if dtype == torch.float32 else 1e-12
+    law = logits.double().softmax(-1)
+    edges = (share.double().cumsum(-1) - law.cumsum(-1)).abs().max()
+    assert float(edges) <= 0.5001 / n + rounding
+    assert torch.equal(drawn, drawn.sort().values)
 
 
 @pytest.mark.parametrize("piece", [1, 7, 50])
-@pytest.mark.parametrize("k", [2, 5])
+@pytest.mark.parametrize("k", [2, 5, 40])
 def test_pieces_draw_the_same_as_one(k, piece, monkeypatch):
     logits = torch.randn(13, 11, k, generator=seeded(2))
     whole = draws.categorical(logits, seeded(3))
@@ -119,7 +164,7 @@ def test_pieces_draw_the_same_as_one(k, piece, monkeypatch):
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3, 4)])
-@pytest.mark.parametrize("k", [1, 2, 6])
+@pytest.mark.parametrize("k", [1, 2, 6, 33])
 def test_shapes_and_constants_of_rows(shape, k):
     logits = torch.randn(*shape, k, generator=seeded(4))
     drawn = draws.categorical(logits, seeded(5))
@@ -135,7 +180,7 @@ def test_draws_leave_logits_and_gradients_alone():
     assert torch.equal(logits.detach(), before)
 
 
-@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize("k", [2, 3, 40])
 def test_views_are_drawn_from_like_copies(k):
     logits = torch.randn(k, 5, 6, generator=seeded(6)).movedim(0, -1)
     again = draws.categorical(logits.contiguous(), seeded(7))

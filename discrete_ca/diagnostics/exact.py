@@ -22,6 +22,7 @@ from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel
 MAX_STATES = 4096
 """Largest V^D that is enumerated: a matrix of 16.8 million entries, 134 MB."""
 
+_MANY_LAWS = "P has more than one stationary law: some states never lead to some others"
 _PAIRS_AT_ONCE = 1 << 18
 
 
@@ -172,10 +173,11 @@ def _law(p: Tensor, size: int, name: str) -> Tensor:
 
 
 def stationary_distribution(P: Tensor) -> Tensor:
-    """The law pi with ``pi P = pi``, (V^D,), from the linear system; for irreducible chains.
+    """The law pi with ``pi P = pi``, (V^D,), from the linear system.
 
     Raises:
-        ValueError: for a matrix that is not square and row-stochastic.
+        ValueError: for a matrix that is not square and row-stochastic, or a chain that has more
+            than one stationary law.
 
     Example:
         >>> stationary_distribution(torch.tensor([[0.5, 0.5], [0.25, 0.75]]))
@@ -190,7 +192,16 @@ def stationary_distribution(P: Tensor) -> Tensor:
     system[-1] = 1.0  # one balance equation is redundant; normalisation takes its place
     right = torch.zeros(len(P), dtype=P.dtype)
     right[-1] = 1.0
-    pi = torch.linalg.solve(system, right).clamp_min(0.0)
+    try:
+        pi = torch.linalg.solve(system, right).clamp_min(0.0)
+    except RuntimeError as error:
+        raise ValueError(_MANY_LAWS) from error
+    reaches = torch.zeros(len(P), dtype=torch.bool)
+    reaches[pi.argmax()] = True
+    while bool((wider := reaches | (P[:, reaches] > 0).any(1)).ne(reaches).any()):
+        reaches = wider
+    if not bool(reaches.all()):
+        raise ValueError(_MANY_LAWS)
     return pi / pi.sum()
 
 
@@ -214,7 +225,15 @@ def annealed_law(
 
     Returns:
         Law of the state at the last level (V^D,), and of the read-out (K^D,).
+
+    Raises:
+        ValueError: for levels that do not start at 1, or noise that does not forget.
     """
+    if levels[0] != 1 or not kernel.corruption.forgets:
+        raise ValueError(
+            f"levels starts at {levels[0]} with forgets={kernel.corruption.forgets}; allowed: 1 "
+            "and noise that forgets, so that the start is known"
+        )
     start = torch.zeros(kernel.corruption.num_categories ** math.prod(shape))
     start[0] = 1.0  # level 1 forgets it
     law = noisy_law(start, kernel.corruption, shape, levels[0])
@@ -262,10 +281,11 @@ def spectral_gap(P: Tensor, pi: Tensor) -> float:
         >>> round(spectral_gap(torch.full((2, 2), 0.5), torch.tensor([0.5, 0.5])), 6)
         1.0
     """
-    root = pi.double().clamp_min(1e-300).sqrt()
-    scaled = root[:, None] * P.double() / root[None, :]
+    lives = pi > 1e-15  # states that the chain leaves for good have no part in it
+    root = pi[lives].double().sqrt()
+    scaled = root[:, None] * P.double()[lives][:, lives] / root[None, :]
     eigenvalues = torch.linalg.eigvalsh((scaled + scaled.T) / 2)
-    return float(1 - eigenvalues[-2])
+    return float(1 - eigenvalues[-2]) if len(root) > 1 else 1.0
 
 
 def mixing_time(P: Tensor, pi: Tensor, distance: float = 0.25, most: int = 1 << 20) -> int:

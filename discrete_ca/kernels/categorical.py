@@ -63,6 +63,8 @@ class CategoricalNoiseKernel(NetworkKernel):
         if lag is not None and not isinstance(corruption, Absorbing):
             raise ValueError(f"lag was given with {type(corruption).__name__}; allowed: Absorbing")
         self.lag = None if lag is None else checks.probability(lag, "lag")
+        if self.lag is not None:
+            self.hold = self.lag  # what the hold tends to at small levels
 
     @classmethod
     def with_lag(cls, net: nn.Module, corruption: Absorbing, lag: float = 0.95) -> Self:
@@ -107,7 +109,8 @@ class CategoricalNoiseKernel(NetworkKernel):
         b_y = b_x if equal else checks.levels(target_level, x.shape[0], x.device, "target_level")  # type: ignore[arg-type]
         if known is not None:
             known = checks.known_sites(known, x)
-            checks.states(known[1], self.corruption.num_categories, "known values")
+            fixed = known[1].masked_fill(known[0], 0)  # values at generated sites mean nothing
+            checks.states(fixed, self.corruption.num_categories, "known values")
             x = torch.where(known[0], x, known[1])
         log_pz = self._read_out(x, b_x, label, known)
         moved = log_pz

@@ -453,3 +453,28 @@ def test_annealed_laws_given_known_sites():
     for law in (state, read_out):
         assert float(law[given].sum()) == pytest.approx(1)
         assert float(law[~given].sum()) == 0
+
+
+def test_a_chain_with_more_than_one_stationary_law_is_refused():
+    block = torch.tensor([[0.5, 0.5], [0.2, 0.8]], dtype=torch.float64)
+    two = torch.block_diag(block, block.flip(0).flip(1))
+    for P in (two, torch.eye(4), two.roll((1, 1), (0, 1))):
+        with pytest.raises(ValueError, match="P has more than one stationary law"):
+            exact.stationary_distribution(P)
+    leaving = two.clone()
+    leaving[0] = torch.tensor([0.0, 0.5, 0.5, 0.0])  # states 0 and 1 lead to 2 and 3, not back
+    torch.testing.assert_close(
+        exact.stationary_distribution(leaving)[2:], exact.stationary_distribution(two[2:, 2:])
+    )
+
+
+def test_the_gap_is_that_of_the_states_the_chain_lives_on():
+    P = torch.tensor([[0.1, 0.9, 0, 0], [0, 0.1, 0.9, 0], [0, 0, 0.2, 0.8], [0, 0, 0.8, 0.2]])
+    pi = torch.tensor([0.0, 0.0, 0.5, 0.5])
+    assert exact.spectral_gap(P, pi) == pytest.approx(1.6, abs=1e-6)
+
+
+def test_an_annealed_law_needs_a_known_start():
+    kernel = CategoricalNoiseKernel(MLP(2, 2, shape=(2,), width=8), Uniform(2))
+    with pytest.raises(ValueError, match="levels starts at 0.5"):
+        exact.annealed_law(kernel, (2,), [0.5, 0.1])

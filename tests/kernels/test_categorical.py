@@ -526,7 +526,11 @@ def test_an_adjustment_that_is_not_finite_is_refused():
         ({"mask": torch.ones(4).bool()}, ValueError, r"known mask has shape \(4,\); allowed"),
         ({"mask": torch.ones(1, 3).bool()}, ValueError, r"known mask has shape \(1, 3\)"),
         ({"values": torch.zeros(2).long()}, ValueError, r"known values has shape \(2,\)"),
-        ({"values": torch.full((3,), 2)}, ValueError, r"known values holds values in \[2, 2\]"),
+        (
+            {"values": torch.full((3,), 2), "mask": torch.zeros(3).bool()},
+            ValueError,
+            r"known values holds values in \[2, 2\]",
+        ),
         ({"values": torch.zeros(3)}, TypeError, "known values has dtype torch.float32"),
     ],
 )
