@@ -26,6 +26,7 @@ from discrete_ca.objectives import Schedule
 from discrete_ca.training import TrainConfig, Trainer
 
 MOVES, CORRECTORS = 32, 3
+ADJUST = 0.2
 HELD_OUT = 1000
 WALK_LEVEL = 0.3
 VARIANT_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
@@ -71,8 +72,8 @@ def demo(
     console.print(
         f"Training {count:,} parameters for {minutes:g} minutes on {len(train):,} digits."
     )
-    config = TrainConfig(minutes=minutes, seed=seed, progress=not quiet)
-    trainer = Trainer(kernel, Schedule.default(), train, config).fit()
+    config = TrainConfig(minutes=minutes, batch_size=32, seed=seed, progress=not quiet)
+    trainer = Trainer(kernel, Schedule.default(adjust=ADJUST), train, config).fit()
     kernel.save_pretrained(place / "model")
 
     console.print(f"Sampling {samples:,} digits.")

@@ -1,5 +1,7 @@
 """Sphinx configuration."""
 
+import re
+
 import discrete_ca
 
 project = "discrete_ca"
@@ -13,3 +15,19 @@ myst_enable_extensions = ["dollarmath"]
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = True
+
+
+def escape_shapes(app, what, name, obj, options, lines):
+    """Shapes such as (B, *S) are text, not emphasis."""
+    for i, line in enumerate(lines):
+        if line.lstrip().startswith((">>>", "...")):
+            continue
+        parts = re.split(r"(``.*?``)", line)
+        lines[i] = "".join(
+            p if p.startswith("``") else re.sub(r"\*(?=\w)", r"\\*", p) for p in parts
+        )
+
+
+def setup(app):
+    """Connect the hook."""
+    app.connect("autodoc-process-docstring", escape_shapes, priority=900)
