@@ -2,8 +2,8 @@
 
 * training: a CA step (and one with the default denoising slice) against the bare network: one
   forward without gradient, one forward and backward of a sum of its logits;
-* running: a chain step against one forward;
-* memory: the peak of each, by the allocator's own count.
+* running: a chain step, without and with the adjustment head, against one forward;
+* memory: the peak of resident memory that each adds, in a process of its own.
 
 Everything is interleaved in one process and compared by the median of the ratios, round by round.
 """
@@ -28,16 +28,19 @@ BATCH, SIDE = 64, 28
 
 
 def make(num_categories: int) -> tuple[dca.CategoricalNoiseKernel, Tensor]:
-    """The kernel (the demo's network at K = 2) and a batch of random images."""
+    """The kernel (the demo's network at K = 2, with its head) and a batch of random images."""
     torch.manual_seed(0)
     net = dca.nn.UNet(num_categories, num_categories, widths=(64, 96), blocks=1, head_width=16)
-    kernel = dca.CategoricalNoiseKernel(net, dca.corruption.Uniform(num_categories))
+    head = dca.nn.AdjustmentHead(num_categories, dims=2)
+    noise = dca.corruption.Uniform(num_categories)
+    kernel = dca.CategoricalNoiseKernel(net, noise, adjustment=head)
     return kernel, torch.randint(0, num_categories, (BATCH, SIDE, SIDE))
 
 
 def works(kernel: dca.CategoricalNoiseKernel, z: Tensor) -> dict[str, Callable[[], None]]:
     """The pieces of work that are compared, by name."""
     b = torch.linspace(0.02, 1.0, len(z))
+    plain = dca.CategoricalNoiseKernel(kernel.net, kernel.corruption)
     pure = dca.ContrastiveAdjustment(denoising_weight=0.0)
     default = dca.ContrastiveAdjustment()
 
@@ -49,7 +52,7 @@ def works(kernel: dca.CategoricalNoiseKernel, z: Tensor) -> dict[str, Callable[[
 
     def objective(loss: dca.Objective) -> Callable[[], None]:
         def step() -> None:
-            loss(kernel, z, b).mean().backward()
+            loss(plain, z, b).mean().backward()
             kernel.zero_grad()
 
         return step
@@ -58,20 +61,37 @@ def works(kernel: dca.CategoricalNoiseKernel, z: Tensor) -> dict[str, Callable[[
         with torch.no_grad():
             kernel.net(z, b)
 
-    def chain_step() -> None:
-        with torch.no_grad():
-            kernel.transition(z, b).sample()
+    def head_step() -> None:
+        kernel.net.requires_grad_(False)
+        pure(kernel, z, b).mean().backward()
+        kernel.net.requires_grad_(True)
+        kernel.zero_grad()
+
+    def chain_step(stepping: dca.CategoricalNoiseKernel) -> Callable[[], None]:
+        def step() -> None:
+            with torch.no_grad():
+                stepping.transition(z, b).sample()
+
+        return step
 
     return {
         "bare step": bare_step,
         "CA step": objective(pure),
         "CA step, default": objective(default),
         "forward": forward,
-        "chain step": chain_step,
+        "CA step of the head alone": head_step,
+        "chain step": chain_step(plain),
+        "chain step with the head": chain_step(kernel),
     }
 
 
-PAIRS = (("CA step", "bare step"), ("CA step, default", "bare step"), ("chain step", "forward"))
+PAIRS = (
+    ("CA step", "bare step"),
+    ("CA step, default", "bare step"),
+    ("CA step of the head alone", "bare step"),
+    ("chain step", "forward"),
+    ("chain step with the head", "forward"),
+)
 
 
 def time_ratios(num_categories: int, rounds: int) -> dict[str, float]:
@@ -114,6 +134,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--quick", action="store_true", help="few rounds, K = 2 only")
     parser.add_argument("--folder", default="runs/benchmarks")
     given = parser.parse_args(argv)
+    if given.quick:
+        given.folder += "/quick"
     rows = []
     for k in (2,) if given.quick else (2, 16, 256):
         row: dict[str, Any] = {"K": k, **time_ratios(k, 3 if given.quick else 15)}

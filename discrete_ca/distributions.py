@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -106,8 +108,9 @@ class CategoricalTransition(Transition):
 
     Args:
         x: states at level `b_x`, long, (B, *S).
-        log_pz: log p(z|x) that the step uses, (B, *S, K).
-        read_out: the read-out p(z|x) of the denoiser (the same law unless adjusted).
+        read_out: the read-out p(z|x) of the denoiser.
+        adjust: makes the log p(z|x) that the step uses from that of the read-out, (B, *S, K);
+            None for a step that uses the read-out itself. Called when first needed.
         corruption: the noise.
         hold: h, shape (B,).
         b_x: level of x, shape (B,).
@@ -121,16 +124,23 @@ class CategoricalTransition(Transition):
     def __init__(
         self,
         x: Tensor,
-        log_pz: Tensor,
         read_out: Categorical,
         corruption: Corruption,
         hold: Tensor,
         b_x: Tensor,
         b_y: Tensor,
         known: checks.Known | None = None,
+        adjust: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        self.x, self.log_pz, self.read_out, self.corruption = x, log_pz, read_out, corruption
+        self.x, self.read_out, self.corruption = x, read_out, corruption
         self.hold, self.b_x, self.b_y, self.known = hold, b_x, b_y, known
+        self._adjust = adjust
+
+    @cached_property
+    def log_pz(self) -> Tensor:
+        """The law p(z|x) that the step uses, as log-probabilities (B, *S, K)."""
+        log_pz = self.read_out.log_probs
+        return log_pz if self._adjust is None else self._adjust(log_pz)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """Draw z ~ p(z|x), then y ~ q(y|x, z); long, (B, *S)."""

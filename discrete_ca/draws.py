@@ -2,7 +2,7 @@
 
 Float32 Gumbel noise truncates the tails of a categorical law and lowers its effective temperature
 (Zheng et al. 2024, arXiv 2409.02908), and a float32 uniform cannot hit an event rarer than 6e-8.
-Everything random in this package goes through these two functions.
+All draws of categories and holds go through these two functions.
 """
 
 from __future__ import annotations

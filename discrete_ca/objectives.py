@@ -42,7 +42,7 @@ class InverseLevel:
         return 1 / ((b + self.offset) * mean)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Objective(ABC):
     """A loss for any kernel; called with clean data it gives one loss an example.
 
@@ -126,15 +126,17 @@ def _denoising(
     b: Tensor,
     label: Tensor | None,
     known: checks.Known | None,
-) -> Tensor | None:
-    """``-log p_θ(z|x)``, (B,); None for a kernel without a read-out."""
+) -> Tensor:
+    """``-log p_θ(z|x)``, (B,)."""
     read_out = getattr(kernel.transition(x, b, label=label, known=known), "read_out", None)
-    return None if read_out is None else -read_out.log_prob(z)
+    if read_out is None:
+        raise ValueError(f"{type(kernel).__name__} has no read-out p(z|x) to denoise with")
+    return -read_out.log_prob(z)
 
 
 @dataclass(frozen=True)
 class Denoising(Objective):
-    """The denoiser's loss, ``-log p_θ(z|x)`` (theory, section 2).
+    """The denoiser's loss, ``-log p_θ(z|x)``, which trains the read-out (theory, section 3).
 
     Raises:
         ValueError: (when called) for a kernel without a read-out.
@@ -157,10 +159,7 @@ class Denoising(Objective):
         generator: torch.Generator | None,
     ) -> Tensor:
         """``-log p_θ(z|x)``, (B,)."""
-        losses = _denoising(kernel, z, x, b, label, known)
-        if losses is None:
-            raise ValueError(f"{type(kernel).__name__} has no read-out p(z|x) to denoise with")
-        return losses
+        return _denoising(kernel, z, x, b, label, known)
 
 
 @dataclass(frozen=True)
@@ -175,7 +174,8 @@ class ContrastiveAdjustment(Objective):
 
     Args:
         denoising_weight: λ, the weight of the denoising term at holds up to 0.5; 0 is the paper's.
-        denoising_fraction: share of the batch that the denoising term is taken on, reweighted.
+        denoising_fraction: share of the batch that the denoising term is taken on, reweighted:
+            every n-th example, n the whole number next to its inverse.
         control_variate: c.
 
     Example:
@@ -214,15 +214,13 @@ class ContrastiveAdjustment(Objective):
         losses = -backward.log_prob(x)
         if self.control_variate != 0:
             losses = losses + self.control_variate * forward.log_prob(y)
-        if self.denoising_weight == 0:
+        if self.denoising_weight == 0 or getattr(backward, "read_out", None) is None:
             return losses
         # An evenly spaced slice: consecutive examples have consecutive levels.
         picked = slice(None, None, max(1, round(1 / self.denoising_fraction)))
         known_part = None if known is None else (known[0][picked], known[1][picked])
         label_part = None if label is None else label[picked]
         term = _denoising(kernel, z[picked], x[picked], b[picked], label_part, known_part)
-        if term is None:
-            return losses
         weight = self.denoising_weight * min(1.0, 2 * (1 - kernel.hold))
         scaled = torch.zeros_like(losses)
         scaled[picked] = term * (weight * losses.shape[0] / term.shape[0])
@@ -244,6 +242,10 @@ class Phase:
     share: float = 1.0
     train: tuple[str, ...] = ()
     learning_rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.train, str):
+            raise TypeError(f"train was {self.train!r}; allowed: a tuple, ({self.train!r},)")
 
 
 @dataclass(frozen=True)

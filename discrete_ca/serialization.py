@@ -44,6 +44,12 @@ class Configured:
 
     config: dict[str, Any]
 
+    def current_config(self) -> dict[str, Any]:
+        """The recorded arguments, those that are public attributes as they are now."""
+        values = getattr(self, "config", {})
+        live = {"hold", "lag", "carry_over", "net", "corruption", "adjustment", "noise"}
+        return {k: getattr(self, k, v) if k in live else v for k, v in values.items()}
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Wrap the subclass's own constructor, if it has one."""
         super().__init_subclass__(**kwargs)
@@ -71,7 +77,7 @@ def reference(cls: Any) -> str:
         >>> reference(Configured)
         'discrete_ca.serialization:Configured'
     """
-    return f"{cls.__module__}:{cls.__qualname__}"
+    return f"{cls.__module__}:{getattr(cls, '__qualname__', '<unnamed>')}"
 
 
 def resolve(name: str, trust_code: bool = False) -> Any:
@@ -97,6 +103,11 @@ def resolve(name: str, trust_code: bool = False) -> Any:
             found = getattr(found, part)
     except (ImportError, AttributeError, ValueError) as error:
         raise CheckpointError(f"class '{name}' cannot be imported: {error}") from error
+    home = str(getattr(found, "__module__", ""))
+    if not trust_code and not home.startswith(PACKAGE + "."):  # reached through an import of ours
+        raise CheckpointError(
+            f"class '{name}' is not part of {PACKAGE}; pass trust_code=True to import it"
+        )
     return found
 
 
@@ -115,7 +126,7 @@ def describe(value: Any, tensors: dict[str, Tensor], name: str) -> Any:
         tensors[_ARGUMENT + name] = value.detach().cpu().contiguous().clone()
         return {"tensor": name}
     if isinstance(value, Configured):
-        args = {k: describe(v, tensors, f"{name}.{k}") for k, v in value.config.items()}
+        args = {k: describe(v, tensors, f"{name}.{k}") for k, v in value.current_config().items()}
         return {"class": reference(type(value)), "args": args}
     if isinstance(value, nn.Module):  # can be saved, and loaded when given again
         return {"class": reference(type(value)), "args": None}

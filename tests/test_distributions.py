@@ -76,7 +76,7 @@ def transition(name, shape, b_x, b_y, known=None, seed=0):
     x = torch.randint(0, family.num_states, (batch, *shape), generator=g)
     log_pz = torch.randn(*x.shape, family.num_categories, generator=g).double().log_softmax(-1)
     hold = torch.rand(batch, generator=g).double()
-    return CategoricalTransition(x, log_pz, Categorical(log_pz), family, hold, b_x, b_y, known)
+    return CategoricalTransition(x, Categorical(log_pz), family, hold, b_x, b_y, known)
 
 
 LEVELS = [
@@ -144,8 +144,7 @@ def test_draws_follow_probs(name, b_x, b_y):
 
     many = CategoricalTransition(
         repeated(one.x),
-        repeated(one.log_pz),
-        one.read_out,
+        Categorical(repeated(one.log_pz)),
         one.corruption,
         one.hold.expand(n),
         one.b_x.expand(n),
@@ -162,7 +161,7 @@ def test_the_dtype_is_that_of_the_network():
     for dtype in (torch.float32, torch.float64):
         log_pz = torch.zeros(1, 2, 3, dtype=dtype).log_softmax(-1)
         b = torch.tensor([0.5])
-        law = CategoricalTransition(x, log_pz, Categorical(log_pz), Uniform(3), 0.5, b, b)
+        law = CategoricalTransition(x, Categorical(log_pz), Uniform(3), 0.5, b, b)
         assert law.log_prob(x).dtype == dtype
         assert law.probs().dtype == torch.float64
         expected = 2 * math.log(0.5 + 0.5 / 3)

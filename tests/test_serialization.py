@@ -210,3 +210,29 @@ def test_configured_records_the_outermost_arguments():
 
     assert Derived(1).config == {"a": 1}
     assert Base(1).config == {"a": 1, "b": 2}
+
+
+def test_names_reached_through_an_import_of_ours_need_trust():
+    for name in ("discrete_ca.serialization:os.system", "discrete_ca.serialization:json.loads"):
+        with pytest.raises(CheckpointError, match="is not part of discrete_ca"):
+            serialization.resolve(name)
+    assert serialization.resolve("discrete_ca.corruption:Uniform") is dca.corruption.Uniform
+
+
+def test_what_was_changed_after_construction_is_saved(tmp_path):
+    kernel = KERNELS["uniform"]()
+    kernel.hold = 0.25
+    kernel.adjustment = dca.nn.AdjustmentHead(2, dims=1)
+    kernel.save_pretrained(tmp_path)
+    loaded = dca.load_kernel(tmp_path)
+    assert loaded.hold == 0.25
+    assert isinstance(loaded.adjustment, dca.nn.AdjustmentHead)
+
+
+def test_a_kernel_without_a_constructor_is_saved(tmp_path):
+    class Still(dca.TransitionKernel):
+        def transition(self, x, level, target_level=None, label=None, known=None):
+            raise NotImplementedError
+
+    Still().save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["args"] == {}

@@ -275,7 +275,7 @@ def detailed_balance_residual(P: Tensor, pi: Tensor) -> float:
 def spectral_gap(P: Tensor, pi: Tensor) -> float:
     """``1 - λ₂`` of the reversible part ``(P + P*) / 2``, P* the time reversal under pi.
 
-    For a reversible chain that is the usual gap: correlations decay like (1 - gap)^t.
+    For a reversible chain without negative eigenvalues, correlations decay like (1 - gap)^t.
 
     Example:
         >>> round(spectral_gap(torch.full((2, 2), 0.5), torch.tensor([0.5, 0.5])), 6)

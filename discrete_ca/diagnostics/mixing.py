@@ -76,13 +76,16 @@ def autocorrelation_time(values: Tensor) -> float:
 def effective_sample_size(values: Tensor) -> float:
     """ESS of a series, ``N T / τ``; 0 for chains that never move.
 
+    Antithetic chains can pass N T; what their few draws can show is bounded by N T log10(N T).
+
     Example:
         >>> effective_sample_size(torch.zeros(10, 2))
         0.0
     """
     series = _series(values)
     time = autocorrelation_time(series)
-    return 0.0 if math.isinf(time) else series.numel() / time
+    count = series.numel()
+    return 0.0 if math.isinf(time) else min(count / time, count * math.log10(count))
 
 
 @dataclass(frozen=True)
@@ -125,8 +128,8 @@ def trade_off(
         levels: levels b to run at.
         steps: T, steps a run.
         fidelity: a measure of clean states, (N, *S) -> number, such as a Frechet distance.
-        statistic: numbers whose autocorrelation is measured, (N, *S) -> (N,); None for the share
-            of sites that differ from the start.
+        statistic: numbers whose autocorrelation is measured, (N, *S) -> (N,); None for the mean
+            over sites.
         generator: source of randomness.
 
     Example:
@@ -143,8 +146,8 @@ def trade_off(
         series, x = [], start
         for state in run(kernel, start, level, steps, generator=generator):
             x = state
-            differs = (x != start).double().reshape(len(x), -1).mean(1)
-            series.append(differs if statistic is None else statistic(x).double())
+            mean = x.double().reshape(len(x), -1).mean(1)
+            series.append(mean if statistic is None else statistic(x).double())
         law = getattr(kernel.transition(x, level), "read_out", None)
         clean = x if law is None else law.mode()
         points.append(

@@ -168,8 +168,8 @@ class NetworkKernel(TransitionKernel):
         out: Tensor = self.net(x, b, **extra)
         return out
 
-    def _check_output(self, out: Tensor, want: tuple[int, ...]) -> None:
+    def _check_output(self, out: Tensor, want: tuple[int, ...], source: nn.Module) -> None:
         if tuple(out.shape) != want:
             raise ValueError(
-                f"{type(self.net).__name__} returned shape {tuple(out.shape)}; allowed: {want}"
+                f"{type(source).__name__} returned shape {tuple(out.shape)}; allowed: {want}"
             )

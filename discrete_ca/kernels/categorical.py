@@ -35,7 +35,8 @@ class CategoricalNoiseKernel(NetworkKernel):
         lag: the paper's w; see `with_lag`.
 
     Raises:
-        ValueError: for a hold or lag outside [0, 1], or a lag with noise that is not absorbing.
+        ValueError: for a hold or lag outside [0, 1], a lag with noise that is not absorbing, or a
+            network for another number of categories or states than the noise has.
 
     Example:
         >>> from discrete_ca.nn import MLP
@@ -58,6 +59,12 @@ class CategoricalNoiseKernel(NetworkKernel):
         super().__init__(net)
         self.corruption = corruption
         self.hold = checks.probability(hold, "hold")
+        for name in ("num_categories", "num_states"):
+            has, needs = getattr(net, name, None), getattr(corruption, name)
+            if has is not None and has != needs:
+                raise ValueError(
+                    f"net has {name} = {has}; allowed: {needs}, as {type(corruption).__name__} has"
+                )
         self.carry_over = carry_over
         self.adjustment = adjustment
         if lag is not None and not isinstance(corruption, Absorbing):
@@ -112,29 +119,31 @@ class CategoricalNoiseKernel(NetworkKernel):
             fixed = known[1].masked_fill(known[0], 0)  # values at generated sites mean nothing
             checks.states(fixed, self.corruption.num_categories, "known values")
             x = torch.where(known[0], x, known[1])
-        log_pz = self._read_out(x, b_x, label, known)
-        moved = log_pz
-        if equal and self.adjustment is not None:
+        logits = self._apply_net(x, b_x, label, known)
+        read_out = Categorical(self._settle(logits, x, known, self.net))
+        head = self.adjustment if equal else None
+
+        def adjust(log_pz: Tensor) -> Tensor:
+            assert head is not None
             evidence = self.corruption.log_likelihood(x, b_x).to(log_pz.dtype)
-            moved = self._settle(self.adjustment(log_pz, evidence, b_x), x, known)
+            with torch.set_grad_enabled(gradient):  # as when the transition was asked for
+                return self._settle(head(log_pz, evidence, b_x), x, known, head)
+
+        gradient, holds = torch.is_grad_enabled(), self.holds(b_x, b_y)
         return CategoricalTransition(
-            x, moved, Categorical(log_pz), self.corruption, self.holds(b_x, b_y), b_x, b_y, known
+            x, read_out, self.corruption, holds, b_x, b_y, known, None if head is None else adjust
         )
 
-    def _read_out(
-        self, x: Tensor, b: Tensor, label: Tensor | None, known: checks.Known | None
+    def _settle(
+        self, logits: Tensor, x: Tensor, known: checks.Known | None, source: nn.Module
     ) -> Tensor:
-        logits = self._apply_net(x, b, label, known)
-        return self._settle(logits, x, known)
-
-    def _settle(self, logits: Tensor, x: Tensor, known: checks.Known | None) -> Tensor:
         """Normalise in at least float32; sites that are revealed or known become point masses."""
         categories = self.corruption.num_categories
-        self._check_output(logits, (*x.shape, categories))
+        self._check_output(logits, (*x.shape, categories), source)
         wide = torch.promote_types(logits.dtype, torch.float32)
         log_pz = torch.log_softmax(logits, -1, dtype=wide)
         if bool(log_pz[..., 0].isnan().any()):  # one NaN logit makes its whole row NaN
-            raise NonFiniteError(f"{type(self.net).__name__} returned logits that are not finite")
+            raise NonFiniteError(f"{type(source).__name__} returned logits that are not finite")
         sure = self.corruption.reveals(x) if self.carry_over else None
         if known is not None:
             sure = ~known[0] if sure is None else sure | ~known[0]

@@ -77,7 +77,6 @@ class GaussianNoiseKernel(NetworkKernel):
     def __init__(self, net: nn.Module, noise: LinearNoise | None = None, hold: float = 0.9) -> None:
         super().__init__(net)
         self.noise = noise if noise is not None else LinearNoise()
-        self.config["noise"] = self.noise
         self.hold = checks.probability(hold, "hold", below_one=True)
 
     def transition(
@@ -107,7 +106,7 @@ class GaussianNoiseKernel(NetworkKernel):
             known = checks.known_sites(known, x)
             x = torch.where(known[0], x, known[1].to(x))
         out = self._apply_net(x, b_x, label, known)
-        self._check_output(out, (*x.shape, 2))
+        self._check_output(out, (*x.shape, 2), self.net)
         if not bool(out.isfinite().all()):
             raise NonFiniteError(f"{type(self.net).__name__} returned values that are not finite")
         mean, log_variance = out.to(torch.promote_types(out.dtype, torch.float32)).unbind(-1)

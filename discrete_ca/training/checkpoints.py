@@ -38,6 +38,7 @@ def save_state(folder: Path, state: RunState) -> None:
         text = json.dumps(state.numbers, indent=2)
         (temporary / "state.json").write_text(text + "\n", encoding="utf-8")
         if (folder / STATE).exists():
+            shutil.rmtree(old, ignore_errors=True)  # left by a run killed before its last line
             os.replace(folder / STATE, old)
         os.replace(temporary, folder / STATE)
     finally:
@@ -67,7 +68,7 @@ def check_folder(folder: Path, resume: bool) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"folder '{folder}' is a file; allowed: a folder")
-    if not resume and (folder / STATE).exists():
+    if not resume and any((folder / name).exists() for name in (STATE, f".old-{STATE}")):
         raise CheckpointError(
             f"folder '{folder}' holds a run already; pass resume=True to go on with it, "
             "or name another folder"

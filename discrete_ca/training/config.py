@@ -69,6 +69,8 @@ class TrainConfig:
             checks.probability(self.final_learning_rate, "final_learning_rate")
         except ValueError as error:
             raise ConfigError(str(error)) from error
+        if not (len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)):
+            raise ConfigError(f"betas was {self.betas}; allowed: two numbers in [0, 1)")
         if not self.weight_decay >= 0:
             raise ConfigError(f"weight_decay was {self.weight_decay}; allowed: >= 0")
 

@@ -65,20 +65,25 @@ class Trainer:
         self.step, self.bad_steps, self.phase_step, self.phase = 0, 0, 0, 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
+        self._trainable = [p for p in kernel.parameters() if p.requires_grad]
         for phase in self.schedule.phases:
             if not self._parameters(phase):
-                raise ConfigError(f"a phase trains {phase.train}, which has no parameters")
+                raise ConfigError(f"a phase trains {phase.train}, which has no free parameters")
 
     # -- what a phase trains ----------------------------------------------------------------------
 
     def _parameters(self, phase: Phase) -> list[nn.Parameter]:
+        """What the phase trains, less what the caller had frozen."""
         if not phase.train:
-            return list(self.kernel.parameters())
+            return self._trainable
         parts = dict(self.kernel.named_children())
         for name in phase.train:
             if name not in parts:
-                raise ConfigError(unknown_name("part of the kernel", name, parts))
-        return [p for name in phase.train for p in parts[name].parameters()]
+                known = unknown_name("part of the kernel", name, parts)
+                hint = "; make the kernel with adjustment=..." if name == "adjustment" else ""
+                raise ConfigError(known + hint)
+        chosen = {id(p) for name in phase.train for p in parts[name].parameters()}
+        return [p for p in self._trainable if id(p) in chosen]
 
     def _start_part(self, phase: Phase) -> None:
         """Freeze all but the phase's part and start its optimizer and average."""
@@ -124,6 +129,8 @@ class Trainer:
             NonFiniteError: when more than 100 steps in a row gave no finite gradient.
         """
         config = self.config
+        if resume and config.folder is None:
+            raise ConfigError("resume was True without a folder; name the folder in the config")
         folder = None if config.folder is None else Path(config.folder)
         if folder is not None:
             check_folder(folder, resume)
@@ -164,7 +171,8 @@ class Trainer:
         if folder is not None:
             self._save(folder, order, noise)
         self.ema.copy_to_parameters()
-        self.kernel.requires_grad_(True)
+        for parameter in self._trainable:
+            parameter.requires_grad_(True)
         self.kernel.eval()
         return self
 

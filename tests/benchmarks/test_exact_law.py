@@ -90,7 +90,7 @@ def test_the_table_pairs_methods_with_denoising():
 def test_quick_form_writes_its_report(tmp_path, monkeypatch):
     monkeypatch.setattr(exact_law, "LEVELS", (0.3,))
     exact_law.main(["--quick", "--folder", str(tmp_path)])
-    written = json.loads((tmp_path / "exact_law.json").read_text())
+    written = json.loads((tmp_path / "quick/exact_law.json").read_text())
     assert {row["method"] for row in written["rows"]} == {
         "denoising", "default (adjustment head)", "limit: denoising"
     }  # fmt: skip

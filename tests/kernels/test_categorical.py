@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import nn
 
+import discrete_ca as dca
 from discrete_ca import CategoricalNoiseKernel
 from discrete_ca.corruption import Absorbing, Ordinal, Uniform
 from discrete_ca.diagnostics import exact
 from discrete_ca.errors import NonFiniteError
+from discrete_ca.nn import MLP
 from tests.helpers import (
     FAMILIES,
     SHAPES,
@@ -203,7 +205,8 @@ def test_adjustment_is_for_equal_levels_only(name):
     x = torch.randint(0, family.num_states, (4, 3), generator=seeded(15))
     b, lower = f64(0.1, 0.4, 0.7, 1.0), f64(0.05, 0.1, 0.7, 0.9)
     equal, moved = adjusted.transition(x, b), adjusted.transition(x, b, lower)
-    assert len(head.given) == 1
+    assert not head.given  # nobody has asked for a step yet
+    assert equal.log_pz is equal.log_pz and len(head.given) == 1
     torch.testing.assert_close(moved.probs(), plain.transition(x, b, lower).probs())
     for law in (equal, moved):
         torch.testing.assert_close(
@@ -504,8 +507,8 @@ def test_logits_of_minus_infinity_exclude():
 
 def test_an_adjustment_that_is_not_finite_is_refused():
     kernel = kernel_of("uniform-2", adjustment=Shift(f64(math.nan, 0)))
-    with pytest.raises(NonFiniteError):
-        kernel.transition(torch.zeros(1, 2).long(), 0.5)
+    with pytest.raises(NonFiniteError, match="Shift returned logits that are not finite"):
+        kernel.transition(torch.zeros(1, 2).long(), 0.5).sample()
 
 
 @pytest.mark.parametrize(
@@ -578,3 +581,22 @@ def test_extreme_holds(hold):
     else:
         p = law.read_out.log_probs.exp()
         torch.testing.assert_close(law.probs(), 0.6 * p + 0.4 / 5)
+
+
+def test_the_head_is_called_only_for_steps_that_use_it():
+    head = Shift(torch.zeros(2).double())
+    net = MLP(2, 2, shape=(3,), width=8)
+    kernel = CategoricalNoiseKernel(net, Uniform(2), 0.5, adjustment=head)
+    z = torch.zeros(4, 3).long()
+    dca.Denoising()(kernel, z)
+    dca.chains.read_out(kernel, z, 0.3)
+    assert not head.given
+    dca.ContrastiveAdjustment(denoising_weight=1.0)(kernel, z)
+    assert len(head.given) == 2  # one for y, one for the loss; none for the denoising term
+
+
+def test_a_network_for_another_noise_is_refused():
+    with pytest.raises(ValueError, match="net has num_states = 2; allowed: 3, as Absorbing has"):
+        CategoricalNoiseKernel(MLP(2, 2, shape=(3,)), Absorbing(2))
+    with pytest.raises(ValueError, match="net has num_categories = 3; allowed: 2, as Uniform has"):
+        CategoricalNoiseKernel(MLP(3, 2, shape=(3,)), Uniform(2))

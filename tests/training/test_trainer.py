@@ -108,8 +108,8 @@ def test_learning_rate_warms_up_decays_and_starts_anew_with_another_part():
 
     trainer._update = watch
     trainer.fit()
-    for begin in (0, 100):
-        part = rates[begin : begin + 100]
+    for begin, factor in ((0, 1.0), (100, 2.5)):  # the head's phase has its own rate
+        part = [rate / factor for rate in rates[begin : begin + 100]]
         assert part[0] == pytest.approx(0.2, rel=1e-2)
         assert max(part) > 0.95 and part.index(max(part)) == 4
         assert part[-1] < 0.02
@@ -136,24 +136,73 @@ def test_resuming_goes_on_where_the_run_stopped(tmp_path):
 
     class Interrupted(dca.Denoising):
         def losses(self, kernel, *rest):
-            if stop_at and trainer.step == stop_at[0]:
+            if trainer.step == 30:
                 raise Stop
             return super().losses(kernel, *rest)
 
-    stop_at = [30]
-    kernel = make_kernel()
-    folder = str(tmp_path / "run")
-    settings = config(steps=60, folder=folder, save_minutes=1e-9)
-    trainer = dca.Trainer(kernel, Interrupted(), DATA, settings)
+    settings = config(steps=60, folder=str(tmp_path / "run"), save_minutes=1e-9)
+    trainer = dca.Trainer(make_kernel(False), Interrupted(), DATA, settings)
     with pytest.raises(Stop):
         trainer.fit()
-    stop_at.clear()
-    trainer = dca.Trainer(kernel, Interrupted(), DATA, settings)
-    trainer.fit(resume=True)
-    assert trainer.step == 60
+    stopped = {name: value.clone() for name, value in trainer.kernel.state_dict().items()}
+    averages = [average.clone() for average in trainer.ema.averages]
+    moments = [trainer.optimizer.state[p]["exp_avg"].clone() for p in trainer.ema.parameters]
+    found = {}
+
+    class Watch(dca.Denoising):
+        def losses(self, kernel, *rest):
+            if not found:
+                found["step"] = again.step
+                found["weights"] = weights(kernel)
+                found["averages"] = [average.clone() for average in again.ema.averages]
+                slots = [again.optimizer.state[p] for p in again.ema.parameters]
+                found["moments"] = [slot["exp_avg"].clone() for slot in slots]
+            return super().losses(kernel, *rest)
+
+    again = dca.Trainer(make_kernel(False), Watch(), DATA, settings)
+    again.fit(resume=True)
+    assert found["step"] == 30 and again.step == 60 and again.ema.step == 60
+    assert same(stopped, found["weights"])
+    for before, after in ((averages, found["averages"]), (moments, found["moments"])):
+        assert len(before) == len(after) > 0
+        assert all(torch.equal(x, y) for x, y in zip(before, after, strict=True))
     lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
-    assert [row["step"] for row in rows] == [20, 40, 60]
+    assert [json.loads(line)["step"] for line in lines] == [20, 40, 60]
+
+
+def test_what_the_caller_froze_stays_frozen():
+    kernel = make_kernel()
+    kernel.net.requires_grad_(False)
+    before = weights(kernel.net)
+    objective = dca.ContrastiveAdjustment(denoising_weight=0.0)
+    dca.Trainer(kernel, objective, DATA, config()).fit()
+    assert same(before, weights(kernel.net))
+    assert not any(p.requires_grad for p in kernel.net.parameters())
+    assert all(p.requires_grad for p in kernel.adjustment.parameters())
+    with pytest.raises(ConfigError, match="which has no free parameters"):
+        phase = dca.Phase(dca.Denoising(), train=("net",))
+        dca.Trainer(kernel, dca.Schedule((phase,)), DATA, config())
+
+
+def test_a_run_killed_between_two_renames_is_kept(tmp_path):
+    settings = config(folder=str(tmp_path))
+    dca.Trainer(make_kernel(), dca.Denoising(), DATA, settings).fit()
+    (tmp_path / "state").rename(tmp_path / ".old-state")
+    with pytest.raises(CheckpointError, match="holds a run already"):
+        dca.Trainer(make_kernel(), dca.Denoising(), DATA, settings).fit()
+    trainer = dca.Trainer(
+        make_kernel(), dca.Denoising(), DATA, config(steps=25, folder=str(tmp_path))
+    )
+    assert trainer.fit(resume=True).step == 25
+    assert not (tmp_path / ".old-state").exists()
+    (tmp_path / ".old-state").mkdir()
+    (tmp_path / ".old-state/left").write_text("by a run killed before its last line")
+    trainer = dca.Trainer(
+        make_kernel(), dca.Denoising(), DATA, config(steps=30, folder=str(tmp_path))
+    )
+    assert trainer.fit(resume=True).step == 30
+    with pytest.raises(ConfigError, match="resume was True without a folder"):
+        dca.Trainer(make_kernel(), dca.Denoising(), DATA, config()).fit(resume=True)
 
 
 def test_a_run_is_not_overwritten(tmp_path):
@@ -213,7 +262,9 @@ def test_a_part_that_is_not_there_is_refused_with_the_nearest_name():
     phase = dca.Phase(dca.Denoising(), train=("adjustmnt",))
     with pytest.raises(ConfigError, match="unknown part of the kernel 'adjustmnt'; did you mean"):
         dca.Trainer(make_kernel(), dca.Schedule((phase,)), DATA, config())
-    with pytest.raises(ConfigError, match="unknown part of the kernel 'adjustment'"):
+    with pytest.raises(
+        ConfigError, match="Known: corruption, net; make the kernel with adjustment="
+    ):
         dca.Trainer(make_kernel(False), dca.Schedule.default(), DATA, config())
 
 
