@@ -16,6 +16,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -298,5 +299,4 @@ class Schedule:
 
     def boundaries(self) -> Sequence[float]:
         """Progress in [0, 1] at which each phase ends."""
-        ends = torch.tensor([phase.share for phase in self.phases], dtype=torch.float64).cumsum(0)
-        return [*ends.tolist()[:-1], 1.0]
+        return [*accumulate(phase.share for phase in self.phases[:-1]), 1.0]

@@ -16,7 +16,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from safetensors import SafetensorError
@@ -43,12 +43,13 @@ class Configured:
     """
 
     config: dict[str, Any]
+    live: ClassVar[frozenset[str]] = frozenset()
+    """Arguments that are attributes of the same name, saved as they are now."""
 
     def current_config(self) -> dict[str, Any]:
-        """The recorded arguments, those that are public attributes as they are now."""
+        """The recorded arguments, the `live` ones as they are now."""
         values = getattr(self, "config", {})
-        live = {"hold", "lag", "carry_over", "net", "corruption", "adjustment", "noise"}
-        return {k: getattr(self, k, v) if k in live else v for k, v in values.items()}
+        return {k: getattr(self, k, v) if k in self.live else v for k, v in values.items()}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Wrap the subclass's own constructor, if it has one."""
@@ -92,11 +93,11 @@ def resolve(name: str, trust_code: bool = False) -> Any:
         'Uniform'
     """
     module_name, _, qualified = name.partition(":")
-    inside = module_name == PACKAGE or module_name.startswith(PACKAGE + ".")
-    if not inside and not trust_code:
-        raise CheckpointError(
-            f"class '{name}' is not part of {PACKAGE}; pass trust_code=True to import it"
-        )
+    foreign = CheckpointError(
+        f"class '{name}' is not part of {PACKAGE}; pass trust_code=True to import it"
+    )
+    if not trust_code and not f"{module_name}.".startswith(f"{PACKAGE}."):
+        raise foreign
     try:
         found: Any = importlib.import_module(module_name)
         for part in qualified.split("."):
@@ -104,10 +105,8 @@ def resolve(name: str, trust_code: bool = False) -> Any:
     except (ImportError, AttributeError, ValueError) as error:
         raise CheckpointError(f"class '{name}' cannot be imported: {error}") from error
     home = str(getattr(found, "__module__", ""))
-    if not trust_code and not home.startswith(PACKAGE + "."):  # reached through an import of ours
-        raise CheckpointError(
-            f"class '{name}' is not part of {PACKAGE}; pass trust_code=True to import it"
-        )
+    if not trust_code and not home.startswith(f"{PACKAGE}."):  # reached through an import of ours
+        raise foreign
     return found
 
 

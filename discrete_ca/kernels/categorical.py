@@ -156,7 +156,7 @@ class CategoricalNoiseKernel(NetworkKernel):
     def corrupt(
         self, z: Tensor, level: checks.Level, generator: torch.Generator | None = None
     ) -> Tensor:
-        """X ~ q_b(x|z), shape (B, *S)."""
+        """Draw x ~ q_b(x|z), shape (B, *S)."""
         return self.corruption.sample(z, level, generator)
 
     def initial(

@@ -126,7 +126,7 @@ class GaussianNoiseKernel(NetworkKernel):
     def corrupt(
         self, z: Tensor, level: checks.Level, generator: torch.Generator | None = None
     ) -> Tensor:
-        """X ~ N(a z, v), shape (B, *S)."""
+        """Draw x ~ N(a z, v), shape (B, *S)."""
         b = checks.levels(level, z.shape[0], z.device).to(z.dtype)
         a, v = (checks.spread(t, z) for t in self.noise.coefficients(b))
         return Normal(a * z, v).sample(generator)
