@@ -16,6 +16,8 @@ from torch import Tensor
 
 from discrete_ca import checks, draws
 from discrete_ca.corruption import Corruption
+from discrete_ca.errors import NonFiniteError
+from discrete_ca.logits import log_prob_at, wide
 
 
 def sum_sites(values: Tensor) -> Tensor:
@@ -60,29 +62,82 @@ class Transition(Distribution):
 class Categorical(Distribution):
     """Independent categories a site, ``p(z|x) = prod_i p_i(z_i)``.
 
+    It keeps the logits as they are; a normalised copy is made only where `log_probs` is asked for.
+
     Args:
-        log_probs: normalised log-probabilities, shape (B, *S, K).
+        logits: log-probabilities up to a constant a row, shape (B, *S, K).
+        fixed: (mask, values), each (B, *S): sites with mask True have a point mass at their value.
+        source: what made the logits, for errors.
+
+    Raises:
+        NonFiniteError: (when used) for logits that hold NaN, +inf or a row of nothing but -inf.
 
     Example:
-        >>> law = Categorical(torch.tensor([[[0.25, 0.75]]]).log())
+        >>> law = Categorical(torch.tensor([[[1.0, 3.0]]]).log())
         >>> law.mode(), law.log_prob(torch.tensor([[1]])).exp()
         (tensor([[1]]), tensor([0.7500]))
     """
 
-    def __init__(self, log_probs: Tensor) -> None:
-        self.log_probs = log_probs
+    def __init__(
+        self, logits: Tensor, fixed: tuple[Tensor, Tensor] | None = None, source: str = "the law"
+    ) -> None:
+        self.logits, self.fixed, self.source = logits, fixed, source
 
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """One exact draw a site, long, (B, *S)."""
-        return draws.categorical(self.log_probs, generator)
+    @cached_property
+    def log_probs(self) -> Tensor:
+        """Normalised log-probabilities in at least float32, (B, *S, K)."""
+        log_probs = torch.log_softmax(self.logits, -1, dtype=wide(self.logits.dtype))
+        self._check(log_probs[..., 0])  # one bad logit makes its whole row NaN
+        if self.fixed is None:
+            return log_probs
+        mask, values = self.fixed
+        every = torch.arange(log_probs.shape[-1], device=log_probs.device)
+        point = torch.where(values.unsqueeze(-1) == every, 0.0, -torch.inf).to(log_probs.dtype)
+        return torch.where(mask.unsqueeze(-1), point, log_probs)
+
+    def _check(self, values: Tensor) -> None:
+        if bool(values.isnan().any()):
+            raise NonFiniteError(f"{self.source} returned logits that are not finite")
+
+    def site_log_probs(self, y: Tensor) -> Tensor:
+        """``log p_i(y_i)`` at each site, (B, *S)."""
+        found = log_prob_at(self.logits, y)
+        self._check(found)
+        if self.fixed is None:
+            return found
+        mask, values = self.fixed
+        return torch.where(mask, torch.where(values == y, 0.0, -torch.inf).to(found), found)
 
     def log_prob(self, y: Tensor) -> Tensor:
         """Sum over sites of log p_i(y_i), shape (B,)."""
-        return sum_sites(self.log_probs.gather(-1, y.unsqueeze(-1)).squeeze(-1))
+        return sum_sites(self.site_log_probs(y))
+
+    def sample(
+        self, generator: torch.Generator | None = None, where: Tensor | None = None
+    ) -> Tensor:
+        """One exact draw a site, long, (B, *S).
+
+        Args:
+            generator: source of randomness.
+            where: sites to draw, boolean, (B, *S); the others are 0 and cost nothing.
+        """
+        wanted = where
+        if self.fixed is not None:
+            wanted = ~self.fixed[0] if where is None else where & ~self.fixed[0]
+        try:
+            if wanted is None:
+                return draws.categorical(self.logits, generator)
+            z = torch.zeros(wanted.shape, dtype=torch.long, device=wanted.device)
+            z[wanted] = draws.categorical(self.logits[wanted], generator)
+        except NonFiniteError as error:
+            raise NonFiniteError(f"{self.source} returned logits that are not finite") from error
+        return z if self.fixed is None else torch.where(self.fixed[0], self.fixed[1], z)
 
     def mode(self) -> Tensor:
         """The most probable category a site, (B, *S)."""
-        return self.log_probs.argmax(-1)
+        highest, z = self.logits.max(-1)
+        self._check(highest - highest)  # not finite: NaN
+        return z if self.fixed is None else torch.where(self.fixed[0], self.fixed[1], z)
 
     def entropy(self) -> Tensor:
         """Entropy in nats, (B,)."""
@@ -109,8 +164,8 @@ class CategoricalTransition(Transition):
     Args:
         x: states at level `b_x`, long, (B, *S).
         read_out: the read-out p(z|x) of the denoiser.
-        adjust: makes the log p(z|x) that the step uses from that of the read-out, (B, *S, K);
-            None for a step that uses the read-out itself. Called when first needed.
+        adjust: makes the law p(z|x) that the step uses from the read-out; None for a step that
+            uses the read-out itself. Called when first needed.
         corruption: the noise.
         hold: h, shape (B,).
         b_x: level of x, shape (B,).
@@ -130,30 +185,59 @@ class CategoricalTransition(Transition):
         b_x: Tensor,
         b_y: Tensor,
         known: checks.Known | None = None,
-        adjust: Callable[[Tensor], Tensor] | None = None,
+        adjust: Callable[[Categorical], Categorical] | None = None,
     ) -> None:
         self.x, self.read_out, self.corruption = x, read_out, corruption
         self.hold, self.b_x, self.b_y, self.known = hold, b_x, b_y, known
         self._adjust = adjust
 
     @cached_property
+    def law(self) -> Categorical:
+        """The law p(z|x) that the step uses."""
+        return self.read_out if self._adjust is None else self._adjust(self.read_out)
+
+    @property
     def log_pz(self) -> Tensor:
         """The law p(z|x) that the step uses, as log-probabilities (B, *S, K)."""
-        log_pz = self.read_out.log_probs
-        return log_pz if self._adjust is None else self._adjust(log_pz)
+        return self.law.log_probs
+
+    @cached_property
+    def _mixture(self) -> bool:
+        """Whether each site is held with probability h', else drawn anew, whatever its value."""
+        same = self.b_x is self.b_y or bool((self.b_x == self.b_y).all())
+        return self.corruption.linear or same
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """Draw z ~ p(z|x), then y ~ q(y|x, z); long, (B, *S)."""
-        z = draws.categorical(self.log_pz, generator)
-        y = self.corruption.step(self.x, z, self.hold, self.b_x, self.b_y, generator)
+        """Draw z ~ p(z|x), then y ~ q(y|x, z); long, (B, *S).
+
+        Where the hold does not depend on z, the sites to hold are drawn first: the others alone
+        need a z.
+        """
+        if self._mixture:
+            held, level = self.corruption.couple(self.hold, self.b_x, self.b_y)
+            u = draws.uniform(self.x.shape, self.x.device, generator)
+            fresh = u >= checks.spread(held, self.x)
+            if self.known is not None:
+                fresh = fresh & self.known[0]
+            z = self.law.sample(generator, where=fresh)
+            y = torch.where(fresh, self.corruption.sample(z, level, generator), self.x)
+        else:
+            z = self.law.sample(generator)
+            y = self.corruption.step(self.x, z, self.hold, self.b_x, self.b_y, generator)
         return y if self.known is None else torch.where(self.known[0], y, self.known[1])
 
     def log_prob(self, y: Tensor) -> Tensor:
         """Log-probability of y, (B,); differentiable in the network."""
-        if self.corruption.linear or self.b_x is self.b_y or bool((self.b_x == self.b_y).all()):
+        if self._mixture:
             held, level = self.corruption.couple(self.hold, self.b_x, self.b_y)
-            h = checks.spread(held, y).to(self.log_pz.dtype)
-            fresh = torch.log1p(-h) + self.corruption.log_push_forward(self.log_pz, y, level)
+            if self.corruption.pointwise:
+                at_y = y.clamp(max=self.corruption.num_categories - 1)
+                log_p = self.law.site_log_probs(at_y)
+                pushed = self.corruption.log_push_forward_at(log_p, y, level)
+            else:
+                pushed = self.corruption.log_push_forward(self.law.log_probs, y, level)
+            h = checks.spread(held, y).to(pushed.dtype)
+            fresh = torch.log1p(-h) + pushed
             sites = torch.where(y == self.x, torch.logaddexp(h.log(), fresh), fresh)
         else:
             sites = self.probs().gather(-1, y.unsqueeze(-1)).squeeze(-1).log()

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-# Rows of a categorical draw are cut into pieces of this many entries: small enough to stay in a
-# processor's cache, and never a rival to the logits in size.
-_PIECE = 1 << 17
+from discrete_ca.errors import NonFiniteError
+from discrete_ca.logits import pieces, wide
+
 _BLOCK = 16
 
 
@@ -45,6 +45,9 @@ def categorical(log_weights: Tensor, generator: torch.Generator | None = None) -
     Returns:
         Indices, long, shape (...).
 
+    Raises:
+        NonFiniteError: for a row that holds NaN, +inf or nothing but -inf.
+
     Example:
         >>> categorical(torch.tensor([[0.0, -torch.inf], [-torch.inf, 0.0]]))
         tensor([0, 1])
@@ -52,19 +55,22 @@ def categorical(log_weights: Tensor, generator: torch.Generator | None = None) -
     *batch, num = log_weights.shape
     rows = log_weights.detach().reshape(-1, num)
     u = uniform((rows.shape[0],), rows.device, generator)
-    size = max(1, _PIECE // num)
-    pieces = zip(rows.split(size), u.split(size), strict=True)
-    return torch.cat([_draw(piece, part) for piece, part in pieces]).reshape(batch)
+    found = torch.cat([_draw(part, place) for part, place in pieces(rows, u)])
+    if bool((found < 0).any()):
+        raise NonFiniteError("log_weights are not finite; allowed: numbers and -inf, not all -inf")
+    return found.reshape(batch)
 
 
 def _draw(log_weights: Tensor, u: Tensor) -> Tensor:
-    """Indices (N,) for log-weights (N, K) and uniforms (N,)."""
-    wide = log_weights.to(torch.promote_types(log_weights.dtype, torch.float32))
-    weights = (wide - wide.amax(-1, keepdim=True)).exp_()  # half precision would cut the tails
-    if weights.shape[1] == 2:  # the cumulative sums of two weights need no scan
-        first, second = weights.double().unbind(-1)
-        return (u * (first + second) >= first).long()
-    return _invert(weights, u)[0]
+    """Indices (N,) for log-weights (N, K) and uniforms (N,); -1 where the weights are no law."""
+    logits = log_weights.to(wide(log_weights.dtype))  # half precision would cut the tails
+    highest = logits.amax(-1)
+    if logits.shape[1] == 2:  # the cumulative sum of two weights needs no scan
+        first, second = logits.double().unbind(-1)
+        index = (u >= torch.sigmoid(first - second)).long()
+    else:
+        index = _invert((logits - highest[:, None]).exp_(), u)[0]
+    return index.masked_fill_(~highest.isfinite(), -1)
 
 
 def _invert(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:

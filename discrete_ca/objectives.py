@@ -168,15 +168,16 @@ class ContrastiveAdjustment(Objective):
     """Contrastive adjustment (paper, Algorithms 1 and 2), with a small denoising term.
 
     ``-log p_θ(x|y) + c log p_θ(y|x) - λ' log p_θ(z|x)`` with y ~ p_θ(y|x) drawn without gradient.
-    A step costs one forward without gradient and one forward and backward; the denoising term adds
-    `denoising_fraction` of another, and c != 0 a whole one. The pull of the first term on the
+    A step costs one forward without gradient and one forward and backward. The denoising term is
+    taken where the first forward is anyway, so that it adds a backward on `denoising_fraction` of
+    the batch; c != 0 adds one on the whole. The pull of the first term on the
     read-out shrinks with 1 - h, so λ is given at h = 0.5 and scaled: ``λ' = λ min(1, 2 (1 - h))``
     (theory, section 7). A kernel without a read-out is trained without that term.
 
     Args:
         denoising_weight: λ, the weight of the denoising term at holds up to 0.5; 0 is the paper's.
         denoising_fraction: share of the batch that the denoising term is taken on, reweighted:
-            every n-th example, n the whole number next to its inverse.
+            every n-th example, n the whole number next to its inverse; with c != 0, all of it.
         control_variate: c.
 
     Example:
@@ -208,24 +209,33 @@ class ContrastiveAdjustment(Objective):
         generator: torch.Generator | None,
     ) -> Tensor:
         """The contrastive losses, (B,)."""
-        with torch.set_grad_enabled(self.control_variate != 0 and torch.is_grad_enabled()):
-            forward = kernel.transition(x, b, label=label, known=known)
-        y = forward.sample(generator)
-        backward = kernel.transition(y, b, label=label, known=known)
-        losses = -backward.log_prob(x)
+        y, losses = torch.empty_like(x), torch.zeros(len(x), device=x.device)
+        for rows, with_gradient in self._parts(len(x), x.device):
+            known_part = None if known is None else (known[0][rows], known[1][rows])
+            label_part = None if label is None else label[rows]
+            with torch.set_grad_enabled(with_gradient and torch.is_grad_enabled()):
+                forward = kernel.transition(x[rows], b[rows], label=label_part, known=known_part)
+            y[rows] = forward.sample(generator)
+            read_out = getattr(forward, "read_out", None)
+            if self.denoising_weight > 0 and with_gradient and read_out is not None:
+                scale = min(1.0, 2 * (1 - kernel.hold)) * len(x) / len(rows)
+                term = -self.denoising_weight * scale * read_out.log_prob(z[rows])
+                losses = losses + term.new_zeros(len(x)).index_copy(0, rows, term)
         if self.control_variate != 0:
             losses = losses + self.control_variate * forward.log_prob(y)
-        if self.denoising_weight == 0 or getattr(backward, "read_out", None) is None:
-            return losses
+        return losses - kernel.transition(y, b, label=label, known=known).log_prob(x)
+
+    def _parts(self, count: int, device: torch.device) -> list[tuple[Tensor, bool]]:
+        """Rows of the batch that the first pass takes together, and whether with gradient."""
+        every_row = torch.arange(count, device=device)
+        if self.control_variate != 0:
+            return [(every_row, True)]
+        if self.denoising_weight == 0:
+            return [(every_row, False)]
         # An evenly spaced slice: consecutive examples have consecutive levels.
-        picked = slice(None, None, max(1, round(1 / self.denoising_fraction)))
-        known_part = None if known is None else (known[0][picked], known[1][picked])
-        label_part = None if label is None else label[picked]
-        term = _denoising(kernel, z[picked], x[picked], b[picked], label_part, known_part)
-        weight = self.denoising_weight * min(1.0, 2 * (1 - kernel.hold))
-        scaled = torch.zeros_like(losses)
-        scaled[picked] = term * (weight * losses.shape[0] / term.shape[0])
-        return losses + scaled
+        stride = max(1, round(1 / self.denoising_fraction))
+        rest = every_row[every_row % stride > 0]
+        return [(every_row[::stride], True), *([(rest, False)] if len(rest) else [])]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from discrete_ca import draws
+from discrete_ca import draws, logits
 from tests.helpers import assert_counts, counts_of, f64, seeded
 
 LAST = 1 - 2.0**-53  # the largest uniform there is
@@ -157,10 +157,10 @@ def test_a_grid_of_uniforms_gives_every_category_its_share(k, dtype, crafted):
 @pytest.mark.parametrize("piece", [1, 7, 50])
 @pytest.mark.parametrize("k", [2, 5, 40])
 def test_pieces_draw_the_same_as_one(k, piece, monkeypatch):
-    logits = torch.randn(13, 11, k, generator=seeded(2))
-    whole = draws.categorical(logits, seeded(3))
-    monkeypatch.setattr(draws, "_PIECE", piece)
-    assert torch.equal(draws.categorical(logits, seeded(3)), whole)
+    log_weights = torch.randn(13, 11, k, generator=seeded(2))
+    whole = draws.categorical(log_weights, seeded(3))
+    monkeypatch.setattr(logits, "PIECE", piece)
+    assert torch.equal(draws.categorical(log_weights, seeded(3)), whole)
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3, 4)])

@@ -53,6 +53,9 @@ class Corruption(Configured, nn.Module, ABC):
     linear: bool = False
     """Whether ``Q_b = (1 - b) I + b Q_1``, which has the cheaper coupling."""
 
+    pointwise: bool = False
+    """Whether ``sum_z p(z) Q_b[z, x]`` needs p at x alone; then `log_push_forward_at` has it."""
+
     def __init__(self, num_categories: int, num_states: int | None = None) -> None:
         super().__init__()
         self.num_categories = checks.positive(num_categories, "num_categories", least=1)
@@ -145,6 +148,10 @@ class Corruption(Configured, nn.Module, ABC):
         Returns:
             Log-probabilities, shape (B, *S), in the dtype of `log_pz`.
         """
+        if self.pointwise:
+            at_x = x.clamp(max=self.num_categories - 1)  # states without a category need no p
+            log_p = log_pz.gather(-1, at_x.unsqueeze(-1)).squeeze(-1)
+            return self.log_push_forward_at(log_p, x, level)
         joint = log_pz + self.log_likelihood(x, level).to(log_pz.dtype)
         found = torch.logsumexp(joint, -1)
         never = found == -torch.inf
@@ -152,6 +159,13 @@ class Corruption(Configured, nn.Module, ABC):
             found = joint.masked_fill(never.unsqueeze(-1), 0.0).logsumexp(-1)
             found = found.masked_fill(never, -torch.inf)
         return found
+
+    def log_push_forward_at(self, log_p: Tensor, x: Tensor, level: checks.Level) -> Tensor:
+        """`log_push_forward` from log p(z = x) alone, (B, *S), for families that are `pointwise`.
+
+        States without a category of their own (a mask) may have any finite `log_p`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is not pointwise")
 
     def reveals(self, x: Tensor) -> Tensor | None:
         """Where a state tells z for certain at every level, shape (B, *S); None where never."""

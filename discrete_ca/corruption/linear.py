@@ -24,6 +24,7 @@ class Uniform(Corruption):
     """
 
     linear = True
+    pointwise = True
 
     def __init__(self, num_categories: int) -> None:
         super().__init__(num_categories)
@@ -58,13 +59,12 @@ class Uniform(Corruption):
         at_x = (1 - b + away).log().expand(x.shape)
         return evidence.scatter_(-1, x.unsqueeze(-1), at_x.unsqueeze(-1))
 
-    def log_push_forward(self, log_pz: Tensor, x: Tensor, level: checks.Level) -> Tensor:
-        """``log((1 - b) p(x) + b/K)``: one gathered entry a site."""
-        b = checks.levels(level, x.shape[0], x.device).to(log_pz.dtype)
+    def log_push_forward_at(self, log_p: Tensor, x: Tensor, level: checks.Level) -> Tensor:
+        """``log((1 - b) p(x) + b/K)``."""
+        b = checks.levels(level, x.shape[0], x.device).to(log_p.dtype)
         kept = checks.spread(torch.log1p(-b), x)
         fresh = checks.spread(b.log() - math.log(self.num_categories), x)
-        at_x = log_pz.gather(-1, x.unsqueeze(-1)).squeeze(-1)
-        return torch.logaddexp(kept + at_x, fresh)
+        return torch.logaddexp(kept + log_p, fresh)
 
 
 class Absorbing(Corruption):
@@ -83,6 +83,7 @@ class Absorbing(Corruption):
     """
 
     linear = True
+    pointwise = True
 
     def __init__(self, num_categories: int) -> None:
         super().__init__(num_categories, num_categories + 1)
@@ -120,13 +121,11 @@ class Absorbing(Corruption):
         kept = torch.where(x.unsqueeze(-1) == every, torch.log1p(-b), -torch.inf)
         return torch.where(x.unsqueeze(-1) == self.mask_state, b.log(), kept)
 
-    def log_push_forward(self, log_pz: Tensor, x: Tensor, level: checks.Level) -> Tensor:
+    def log_push_forward_at(self, log_p: Tensor, x: Tensor, level: checks.Level) -> Tensor:
         """Log b at masked sites, ``log(1 - b) + log p(x)`` elsewhere."""
-        b = checks.levels(level, x.shape[0], x.device).to(log_pz.dtype)
-        masked = x == self.mask_state
-        at_x = log_pz.gather(-1, x.masked_fill(masked, 0).unsqueeze(-1)).squeeze(-1)
-        kept = checks.spread(torch.log1p(-b), x)
-        return torch.where(masked, checks.spread(b.log(), x), kept + at_x)
+        b = checks.levels(level, x.shape[0], x.device).to(log_p.dtype)
+        kept = checks.spread(torch.log1p(-b), x) + log_p
+        return torch.where(x == self.mask_state, checks.spread(b.log(), x), kept)
 
     def reveals(self, x: Tensor) -> Tensor | None:
         """Every site that is not masked."""

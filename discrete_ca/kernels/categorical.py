@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from discrete_ca import checks
 from discrete_ca.corruption import Absorbing, Corruption
 from discrete_ca.distributions import Categorical, CategoricalTransition
-from discrete_ca.errors import NonFiniteError
 from discrete_ca.kernels.base import NetworkKernel
 
 
@@ -108,7 +107,7 @@ class CategoricalNoiseKernel(NetworkKernel):
             TypeError: for states or masks of the wrong dtype.
             ValueError: for states, levels, labels or masks out of range or of the wrong shape,
                 or logits of the wrong shape.
-            NonFiniteError: for NaN logits.
+            NonFiniteError: (when the law is used) for NaN logits.
         """
         checks.states(x, self.corruption.num_states)
         b_x = checks.levels(level, x.shape[0], x.device)
@@ -119,39 +118,31 @@ class CategoricalNoiseKernel(NetworkKernel):
             fixed = known[1].masked_fill(known[0], 0)  # values at generated sites mean nothing
             checks.states(fixed, self.corruption.num_categories, "known values")
             x = torch.where(known[0], x, known[1])
-        logits = self._apply_net(x, b_x, label, known)
-        read_out = Categorical(self._settle(logits, x, known, self.net))
+        read_out = self._law(self._apply_net(x, b_x, label, known), x, known, self.net)
         head = self.adjustment if equal else None
 
-        def adjust(log_pz: Tensor) -> Tensor:
+        def adjust(read_out: Categorical) -> Categorical:
             assert head is not None
+            log_pz = read_out.log_probs
             evidence = self.corruption.log_likelihood(x, b_x).to(log_pz.dtype)
             with torch.set_grad_enabled(gradient):  # as when the transition was asked for
-                return self._settle(head(log_pz, evidence, b_x), x, known, head)
+                return self._law(head(log_pz, evidence, b_x), x, known, head)
 
         gradient, holds = torch.is_grad_enabled(), self.holds(b_x, b_y)
         return CategoricalTransition(
             x, read_out, self.corruption, holds, b_x, b_y, known, None if head is None else adjust
         )
 
-    def _settle(
+    def _law(
         self, logits: Tensor, x: Tensor, known: checks.Known | None, source: nn.Module
-    ) -> Tensor:
-        """Normalise in at least float32; sites that are revealed or known become point masses."""
-        categories = self.corruption.num_categories
-        self._check_output(logits, (*x.shape, categories), source)
-        wide = torch.promote_types(logits.dtype, torch.float32)
-        log_pz = torch.log_softmax(logits, -1, dtype=wide)
-        if bool(log_pz[..., 0].isnan().any()):  # one NaN logit makes its whole row NaN
-            raise NonFiniteError(f"{type(source).__name__} returned logits that are not finite")
+    ) -> Categorical:
+        """p(z|x) from logits; sites that are revealed or known become point masses."""
+        self._check_output(logits, (*x.shape, self.corruption.num_categories), source)
         sure = self.corruption.reveals(x) if self.carry_over else None
         if known is not None:
             sure = ~known[0] if sure is None else sure | ~known[0]
-        if sure is None:
-            return log_pz
-        point = x.unsqueeze(-1) == torch.arange(categories, device=x.device)
-        certain = torch.where(point, 0.0, -torch.inf).to(log_pz.dtype)
-        return torch.where(sure.unsqueeze(-1), certain, log_pz)
+        fixed = None if sure is None else (sure, x)
+        return Categorical(logits, fixed, type(source).__name__)
 
     def corrupt(
         self, z: Tensor, level: checks.Level, generator: torch.Generator | None = None

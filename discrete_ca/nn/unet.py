@@ -161,7 +161,7 @@ class UNet(Configured, nn.Module):
             conv(head_width, head_width, 3, padding=1),
             nn.SiLU(),
         )
-        self.out = conv(head_width, depth * num_categories, 1)
+        self.out = nn.Linear(head_width, depth * num_categories)  # categories last, in one piece
 
     def _pixels(self, x: Tensor, known: Tensor | None) -> Tensor:
         """States as channels at full resolution, (B, C, *R)."""
@@ -211,7 +211,7 @@ class UNet(Configured, nn.Module):
                 h = nn.functional.interpolate(h, size=skip.shape[2:], mode="nearest")
             h = stage(torch.cat([h, skip], 1), condition)
         h = self._from_patches(self.unpatch(h)) + self.pixel_in(pixels)
-        logits = self.out(self.head(h))
+        logits = self.out(self.head(h).movedim(1, -1))
         if self.channels is None:
-            return logits.movedim(1, -1)
-        return logits.unflatten(1, (self.channels, self.num_categories)).movedim(2, -1)
+            return logits
+        return logits.unflatten(-1, (self.channels, self.num_categories)).movedim(-2, 1)

@@ -480,23 +480,37 @@ def test_a_told_network_sees_the_clean_values():
 # -- refusals --------------------------------------------------------------------------------------
 
 
+USES = {
+    "sample": lambda law, y: law.sample(),
+    "log_prob": lambda law, y: law.log_prob(y),
+    "read-out": lambda law, y: law.read_out.log_probs,
+    "draw": lambda law, y: law.read_out.sample(),
+    "mode": lambda law, y: law.read_out.mode(),
+}
+
+
+@pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 @pytest.mark.parametrize("place", [0, 1])
-def test_logits_that_are_not_finite_are_refused(bad, place):
-    logits = torch.zeros(3)
+@pytest.mark.parametrize("k", [2, 3])
+def test_logits_that_are_not_finite_are_refused(k, place, bad, use):
+    logits = torch.zeros(k)
     logits[place] = bad
-    kernel = CategoricalNoiseKernel(Fixed(logits), Uniform(3))
+    kernel = CategoricalNoiseKernel(Fixed(logits), Uniform(k), hold=0.0)
+    y = torch.zeros(2, 4).long()
     with pytest.raises(NonFiniteError, match="Fixed returned logits that are not finite"):
-        kernel.transition(torch.zeros(2, 4).long(), 0.5)
+        USES[use](kernel.transition(y, 0.5), y)
 
 
-def test_one_nan_among_many_sites_is_found():
+@pytest.mark.parametrize("use", USES)
+def test_one_nan_among_many_sites_is_found(use):
     logits = torch.zeros(2, 4, 3)
     logits[1, 2, 2] = math.nan
-    kernel = CategoricalNoiseKernel(Given(), Uniform(3))
+    kernel = CategoricalNoiseKernel(Given(), Uniform(3), hold=0.0)
     kernel.net.logits = logits
+    y = torch.zeros(2, 4).long()
     with pytest.raises(NonFiniteError):
-        kernel.transition(torch.zeros(2, 4).long(), 0.5)
+        USES[use](kernel.transition(y, 0.5), y)
 
 
 def test_logits_of_minus_infinity_exclude():
@@ -508,7 +522,7 @@ def test_logits_of_minus_infinity_exclude():
 def test_an_adjustment_that_is_not_finite_is_refused():
     kernel = kernel_of("uniform-2", adjustment=Shift(f64(math.nan, 0)))
     with pytest.raises(NonFiniteError, match="Shift returned logits that are not finite"):
-        kernel.transition(torch.zeros(1, 2).long(), 0.5).sample()
+        kernel.transition(torch.zeros(1, 2).long(), 0.5).log_prob(torch.zeros(1, 2).long())
 
 
 @pytest.mark.parametrize(
@@ -591,8 +605,8 @@ def test_the_head_is_called_only_for_steps_that_use_it():
     dca.Denoising()(kernel, z)
     dca.chains.read_out(kernel, z, 0.3)
     assert not head.given
-    dca.ContrastiveAdjustment(denoising_weight=1.0)(kernel, z)
-    assert len(head.given) == 2  # one for y, one for the loss; none for the denoising term
+    dca.ContrastiveAdjustment(denoising_weight=1.0, denoising_fraction=1.0)(kernel, z)
+    assert len(head.given) == 2  # once for y, once for the loss; none for the denoising term
 
 
 def test_a_network_for_another_noise_is_refused():
