@@ -112,26 +112,23 @@ class Categorical(Distribution):
         """Sum over sites of log p_i(y_i), shape (B,)."""
         return sum_sites(self.site_log_probs(y))
 
-    def sample(
-        self, generator: torch.Generator | None = None, where: Tensor | None = None
-    ) -> Tensor:
-        """One exact draw a site, long, (B, *S).
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """One exact draw a site, long, (B, *S)."""
+        z = self._draw(self.logits, generator)
+        return z if self.fixed is None else torch.where(self.fixed[0], self.fixed[1], z)
 
-        Args:
-            generator: source of randomness.
-            where: sites to draw, boolean, (B, *S); the others are 0 and cost nothing.
-        """
-        wanted = where
-        if self.fixed is not None:
-            wanted = ~self.fixed[0] if where is None else where & ~self.fixed[0]
+    def sample_at(self, sites: tuple[Tensor, ...], generator: torch.Generator | None) -> Tensor:
+        """Draws at n sites alone, named by their indices into (B, *S); long, (n,)."""
+        z = self._draw(self.logits[sites], generator)
+        if self.fixed is None:
+            return z
+        return torch.where(self.fixed[0][sites], self.fixed[1][sites], z)
+
+    def _draw(self, logits: Tensor, generator: torch.Generator | None) -> Tensor:
         try:
-            if wanted is None:
-                return draws.categorical(self.logits, generator)
-            z = torch.zeros(wanted.shape, dtype=torch.long, device=wanted.device)
-            z[wanted] = draws.categorical(self.logits[wanted], generator)
+            return draws.categorical(logits, generator)
         except NonFiniteError as error:
             raise NonFiniteError(f"{self.source} returned logits that are not finite") from error
-        return z if self.fixed is None else torch.where(self.fixed[0], self.fixed[1], z)
 
     def mode(self) -> Tensor:
         """The most probable category a site, (B, *S)."""
@@ -213,18 +210,20 @@ class CategoricalTransition(Transition):
         Where the hold does not depend on z, the sites to hold are drawn first: the others alone
         need a z.
         """
-        if self._mixture:
-            held, level = self.corruption.couple(self.hold, self.b_x, self.b_y)
-            u = draws.uniform(self.x.shape, self.x.device, generator)
-            fresh = u >= checks.spread(held, self.x)
-            if self.known is not None:
-                fresh = fresh & self.known[0]
-            z = self.law.sample(generator, where=fresh)
-            y = torch.where(fresh, self.corruption.sample(z, level, generator), self.x)
-        else:
+        if not self._mixture:
             z = self.law.sample(generator)
             y = self.corruption.step(self.x, z, self.hold, self.b_x, self.b_y, generator)
-        return y if self.known is None else torch.where(self.known[0], y, self.known[1])
+            return y if self.known is None else torch.where(self.known[0], y, self.known[1])
+        held, level = self.corruption.couple(self.hold, self.b_x, self.b_y)
+        u = draws.uniform(self.x.shape, self.x.device, generator)
+        fresh = u >= checks.spread(held, self.x)
+        y = self.x
+        if self.known is not None:
+            mask, values = self.known
+            fresh, y = fresh & mask, torch.where(mask, y, values)
+        sites = fresh.nonzero(as_tuple=True)
+        z = self.law.sample_at(sites, generator)
+        return y.index_put(sites, self.corruption.sample(z, level[sites[0]], generator))
 
     def log_prob(self, y: Tensor) -> Tensor:
         """Log-probability of y, (B,); differentiable in the network."""

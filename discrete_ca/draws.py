@@ -55,34 +55,61 @@ def categorical(log_weights: Tensor, generator: torch.Generator | None = None) -
     *batch, num = log_weights.shape
     rows = log_weights.detach().reshape(-1, num)
     u = uniform((rows.shape[0],), rows.device, generator)
-    found = torch.cat([_draw(part, place) for part, place in pieces(rows, u)])
-    if bool((found < 0).any()):
+    draw = _draw_two if num == 2 else _draw_few if num <= _BLOCK else _draw_many
+    index, highest = draw(rows, u)
+    if not bool(highest.isfinite().all()):
         raise NonFiniteError("log_weights are not finite; allowed: numbers and -inf, not all -inf")
-    return found.reshape(batch)
+    return index.reshape(batch)
 
 
-def _draw(log_weights: Tensor, u: Tensor) -> Tensor:
-    """Indices (N,) for log-weights (N, K) and uniforms (N,); -1 where the weights are no law."""
-    logits = log_weights.to(wide(log_weights.dtype))  # half precision would cut the tails
-    highest = logits.amax(-1)
-    if logits.shape[1] == 2:  # the cumulative sum of two weights needs no scan
-        first, second = logits.double().unbind(-1)
-        index = (u >= torch.sigmoid(first - second)).long()
-    else:
-        index = _invert((logits - highest[:, None]).exp_(), u)[0]
-    return index.masked_fill_(~highest.isfinite(), -1)
+def _weights(logits: Tensor, highest: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Weights (N, K), the highest 1 (in at least float32), and the highest log-weight (N,)."""
+    logits = logits.to(wide(logits.dtype))  # half precision would cut the tails
+    highest = logits.amax(-1) if highest is None else highest
+    return (logits - highest[:, None]).exp_(), highest
+
+
+def _draw_two(logits: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    first, second = logits.double().unbind(-1)
+    return (u >= torch.sigmoid(first - second)).long(), torch.maximum(first, second)
+
+
+def _draw_few(logits: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    weights, highest = _weights(logits)
+    return _invert(weights, u)[0], highest
+
+
+def _draw_many(logits: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """First a block of categories by the blocks' sums, then a member by what is left of u."""
+    num = logits.shape[1]
+    parts = []
+    for (part,) in pieces(logits):  # so that no copy of the logits is made
+        weights, top = _weights(part)
+        parts.append((_blocks(weights).sum(-1), top))
+    sums, highest = (torch.cat(each) for each in zip(*parts, strict=True))
+    block, rest = _invert(sums, u)
+    place = block[:, None] * _BLOCK + torch.arange(_BLOCK, device=u.device)
+    chosen = logits.gather(-1, place.clamp(max=num - 1)).masked_fill_(place >= num, -torch.inf)
+    member, _ = _invert(_weights(chosen, highest)[0], rest)
+    return block * _BLOCK + member, highest
+
+
+def _blocks(weights: Tensor) -> Tensor:
+    """Weights (N, K) as (N, blocks, `_BLOCK`), filled up with zeros."""
+    fill = -weights.shape[1] % _BLOCK
+    padded = nn.functional.pad(weights, (0, fill)) if fill else weights
+    return padded.reshape(len(weights), -1, _BLOCK)
 
 
 def _invert(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     """The inverse CDF (N,) of weights (N, K) at u (N,), and where in its step each u fell.
 
-    Long rows are cut into blocks: first a block by the blocks' sums, then a member by what is left
-    of u. Sums of few float32 weights keep the relative precision of small weights; what is summed
-    further is in float64.
+    Long rows are cut into blocks once more. Sums of few float32 weights keep the relative precision
+    of small weights; what is summed further is in float64.
     """
     count, num = weights.shape
     if num > _BLOCK:
-        blocks = nn.functional.pad(weights, (0, -num % _BLOCK)).reshape(count, -1, _BLOCK)
+        blocks = _blocks(weights)
         block, rest = _invert(blocks.sum(-1), u)
         member, rest = _invert(blocks[torch.arange(count, device=u.device), block], rest)
         return block * _BLOCK + member, rest

@@ -221,8 +221,9 @@ class ContrastiveAdjustment(Objective):
                 scale = min(1.0, 2 * (1 - kernel.hold)) * len(x) / len(rows)
                 term = -self.denoising_weight * scale * read_out.log_prob(z[rows])
                 losses = losses + term.new_zeros(len(x)).index_copy(0, rows, term)
-        if self.control_variate != 0:
-            losses = losses + self.control_variate * forward.log_prob(y)
+            if self.control_variate != 0:
+                losses = losses + self.control_variate * forward.log_prob(y)
+            del forward, read_out  # they hold logits, which the next pass needs room for
         return losses - kernel.transition(y, b, label=label, known=known).log_prob(x)
 
     def _parts(self, count: int, device: torch.device) -> list[tuple[Tensor, bool]]:
