@@ -11,7 +11,8 @@ read-out a state, found by Adam: no network, no sampling; they are compared with
     python -m benchmarks.exact_law [--quick] [--noises uniform ...] [--holds 0.5 ...]
 
 A pass is a forward of the denoiser; forward and backward is three. The adjustment head's own cost
-is counted by its floating-point operations; the seconds that each training took stand beside it.
+is counted by its floating-point operations. The networks of all laws of a row are trained side by
+side, each on its own batch; the seconds that this took, divided by their number, stand beside.
 Denoising phases weight levels by 1 / (b + 0.1) and the head's learning rate is 2.5 times the
 others': both were looked at on laws that are not in the table (seeds from 100 on).
 """
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import product
@@ -32,6 +33,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import discrete_ca as dca
 from benchmarks import report
+from benchmarks.ensemble import EnsembleKernel, LawBatches
 from benchmarks.laws import Law, patch_law, random_law
 from benchmarks.tabular import optimum
 from discrete_ca.corruption import Absorbing, Corruption, Ordinal, Uniform
@@ -39,6 +41,7 @@ from discrete_ca.diagnostics import exact
 
 LEVELS = (0.1, 0.3, 0.6, 0.9)
 HOLDS = (0.0, 0.5, 0.8, 0.9)
+LAWS = ("random", "patches")
 SEEDS = 5
 NFE = 32
 
@@ -88,17 +91,10 @@ LIMITS = {"limit: denoising": None, "limit: CA, λ = 0": 0.0, "limit: CA, λ = 0
 
 
 def make_kernel(law: Law, noise: Noise, hold: float, head: bool) -> dca.CategoricalNoiseKernel:
-    """The network (an MLP of width 128) and, with `head`, the head that fits the sites.
-
-    Sites on a grid get a convolutional head; sites that are unlike each other one for each.
-    """
+    """The network, an MLP of width 128, and with `head` a small MLP that adjusts what it says."""
     corruption = noise.make(law.num_categories)
     net = dca.nn.MLP(law.num_categories, corruption.num_states, law.shape)
-    adjustment: torch.nn.Module | None = None
-    if head and len(law.shape) == 2:
-        adjustment = dca.nn.AdjustmentHead(law.num_categories, dims=2, width=12, reach=1)
-    elif head:
-        adjustment = dca.nn.AdjustmentMLP(law.num_categories, law.shape)
+    adjustment = dca.nn.AdjustmentMLP(law.num_categories, law.shape) if head else None
     return dca.CategoricalNoiseKernel(net, corruption, hold, noise.carry_over, adjustment)
 
 
@@ -110,7 +106,8 @@ def passes_a_step(kernel: dca.CategoricalNoiseKernel, phase: dca.Phase, law: Law
         return trunk
     cost = 1.0 + trunk
     if phase.objective.denoising_weight > 0:  # type: ignore[attr-defined]
-        cost += trunk * phase.objective.denoising_fraction  # type: ignore[attr-defined]
+        # the forward of these examples is made anyway: what is added is their backward
+        cost += (trunk - 1) * phase.objective.denoising_fraction  # type: ignore[attr-defined]
     if kernel.adjustment is not None:
         x, b = torch.zeros(1, *law.shape, dtype=torch.long), torch.tensor([0.5])
         with FlopCounterMode(display=False) as trunk_flops:
@@ -122,17 +119,30 @@ def passes_a_step(kernel: dca.CategoricalNoiseKernel, phase: dca.Phase, law: Law
 
 
 def train(
-    kernel: dca.CategoricalNoiseKernel, recipe: Recipe, law: Law, passes: int, batch: int, seed: int
-) -> dca.Trainer:
-    """Train by a recipe whose shares are shares of the cost, not of the steps."""
-    steps = [p.share * passes / passes_a_step(kernel, p, law) for p in recipe.phases]
+    kernels: Sequence[dca.CategoricalNoiseKernel],
+    recipe: Recipe,
+    laws: Sequence[Law],
+    passes: int,
+    batch: int,
+    seed: int,
+) -> tuple[list[dca.CategoricalNoiseKernel], float]:
+    """Train a kernel for each law by a recipe whose shares are shares of the cost, not of steps.
+
+    Returns the trained kernels, in float64, and the seconds that each took.
+    """
+    steps = [p.share * passes / passes_a_step(kernels[0], p, laws[0]) for p in recipe.phases]
     total = sum(steps)
     phases = tuple(
         dca.Phase(p.objective, n / total, p.train, p.learning_rate)
         for p, n in zip(recipe.phases, steps, strict=True)
     )
-    config = dca.TrainConfig(steps=round(total), batch_size=batch, seed=seed, progress=False)
-    return dca.Trainer(kernel, dca.Schedule(phases), law.sample, config).fit()
+    side_by_side = EnsembleKernel.of(kernels)
+    config = dca.TrainConfig(
+        steps=round(total), batch_size=batch * len(laws), seed=seed, progress=False
+    )
+    trainer = dca.Trainer(side_by_side, dca.Schedule(phases), LawBatches(laws), config).fit()
+    trained = [side_by_side.member(i).double() for i in range(len(laws))]
+    return trained, trainer.seconds / len(laws)
 
 
 def evaluate(kernel: dca.CategoricalNoiseKernel, law: Law, level: float) -> dict[str, float]:
@@ -152,65 +162,70 @@ def evaluate(kernel: dca.CategoricalNoiseKernel, law: Law, level: float) -> dict
 
 @dataclass(frozen=True)
 class Job:
-    """One training run, or one set of limits, of the grid."""
+    """One row of the grid: a method on all laws of a kind."""
 
     noise: str
     law: str
-    seed: int
+    seeds: tuple[int, ...]
     method: str
     holds: tuple[float, ...]
     passes: int
     batch: int
 
-    def make_law(self) -> Law:
-        """The law that this job is about."""
+    def laws(self) -> list[Law]:
+        """The laws that this job is about; the one of the patches once a seed."""
         if self.law == "patches":
-            return patch_law()
-        return random_law(self.seed, NOISES[self.noise].num_categories)
+            return [patch_law()] * len(self.seeds)
+        return [random_law(seed, NOISES[self.noise].num_categories) for seed in self.seeds]
 
 
 def run_job(job: Job) -> list[dict[str, Any]]:
-    """Rows of one job: one for each hold and level."""
+    """Rows of one job: one for each law, hold and level."""
     torch.set_num_threads(1)
-    torch.manual_seed(job.seed)
-    law, noise = job.make_law(), NOISES[job.noise]
-    rows, cost = [], {}
+    laws, noise = job.laws(), NOISES[job.noise]
+    cost: dict[str, Any] = {}
+    kernels = []
     if job.method in RECIPES:
         recipe = RECIPES[job.method]
-        kernel = make_kernel(law, noise, job.holds[0], recipe.head)
-        trainer = train(kernel, recipe, law, job.passes, job.batch, job.seed)
-        cost = {
-            "seconds": round(trainer.seconds, 2),
-            "parameters": sum(p.numel() for p in kernel.parameters()),
-        }
-        kernel = kernel.double()
-    for hold, level in product(job.holds, LEVELS):
+        for law, seed in zip(laws, job.seeds, strict=True):
+            torch.manual_seed(seed)
+            kernels.append(make_kernel(law, noise, job.holds[0], recipe.head))
+        kernels, seconds = train(kernels, recipe, laws, job.passes, job.batch, job.seeds[0])
+        parameters = sum(p.numel() for p in kernels[0].parameters())
+        cost = {"seconds": round(seconds, 2), "parameters": parameters,
+                "passes": job.passes, "batch": job.batch}  # fmt: skip
+    rows = []
+    for (i, law), hold, level in product(enumerate(laws), job.holds, LEVELS):
         if job.method in LIMITS:
+            if job.law == "patches" and i > 0:
+                continue  # the same law, without a network
             kernel = optimum(
                 law, noise.make(law.num_categories), level, hold, noise.carry_over,
                 LIMITS[job.method],
             )  # fmt: skip
+        else:
+            kernel = kernels[i]
         kernel.hold = hold
         key: dict[str, Any] = {"noise": job.noise, "law": job.law,
-                               "seed": job.seed, "method": job.method}  # fmt: skip
+                               "seed": job.seeds[i], "method": job.method}  # fmt: skip
         rows.append({**key, **cost, "hold": hold, "level": level, **evaluate(kernel, law, level)})
     return rows
 
 
-def jobs(noises: list[str], holds: tuple[float, ...], seeds: range, passes: int, batch: int,
-         methods: list[str]) -> Iterator[Job]:  # fmt: skip
+def jobs(noises: list[str], holds: tuple[float, ...], seeds: tuple[int, ...], passes: int,
+         batch: int, methods: list[str], kinds: list[str]) -> Iterator[Job]:  # fmt: skip
     """The grid. A denoiser does not depend on the hold: one training serves them all."""
-    for name in noises:
-        laws = ["random"] if NOISES[name].num_categories != 2 else ["random", "patches"]
-        for law, seed, method in product(laws, seeds, methods):
-            if law == "patches" and method in LIMITS and seed > seeds[0]:
-                continue  # the same law, without a network
-            if law == "patches" and NOISES[name].make(2).num_states ** 9 > exact.MAX_STATES:
-                continue  # with a mask there are 19,683 states
+    for name, law in product(noises, kinds):
+        noise = NOISES[name]
+        if law == "patches" and noise.make(2).num_states ** 9 > exact.MAX_STATES:
+            continue  # with a mask there are 19,683 states
+        if law == "patches" and noise.num_categories != 2:
+            continue
+        for method in methods:
             if method == "denoising" or method in LIMITS:
-                yield Job(name, law, seed, method, holds, passes, batch)
+                yield Job(name, law, seeds, method, holds, passes, batch)
             else:
-                yield from (Job(name, law, seed, method, (h,), passes, batch) for h in holds)
+                yield from (Job(name, law, seeds, method, (h,), passes, batch) for h in holds)
 
 
 def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -255,11 +270,12 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--quick", action="store_true", help="one law, short training")
     parser.add_argument("--noises", nargs="+", choices=NOISES, default=list(NOISES))
     parser.add_argument("--holds", nargs="+", type=float, default=list(HOLDS))
+    parser.add_argument("--laws", nargs="+", choices=LAWS, default=list(LAWS))
     parser.add_argument("--methods", nargs="+", choices=[*RECIPES, *LIMITS])
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--first-seed", type=int, default=0, help="100 and up: for tuning")
-    parser.add_argument("--passes", type=int, default=24_000, help="cost of a training run")
-    parser.add_argument("--batch", type=int, default=512)
+    parser.add_argument("--passes", type=int, default=24_000, help="cost of a network")
+    parser.add_argument("--batch", type=int, default=128, help="examples a network and step")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--folder", default="runs/benchmarks")
     given = parser.parse_args(argv)
@@ -269,8 +285,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         given.methods = ["denoising", "default (adjustment head)", "limit: denoising"]
         given.folder += "/quick"
     methods = given.methods or [*RECIPES, *LIMITS]
-    seeds = range(given.first_seed, given.first_seed + given.seeds)
-    grid = list(jobs(given.noises, tuple(given.holds), seeds, given.passes, given.batch, methods))
+    seeds = tuple(range(given.first_seed, given.first_seed + given.seeds))
+    holds = tuple(given.holds)
+    grid = list(jobs(given.noises, holds, seeds, given.passes, given.batch, methods, given.laws))
     rows: list[dict[str, Any]] = []
     with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
         results = map(run_job, grid) if given.jobs == 1 else pool.map(run_job, grid)
@@ -278,9 +295,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             rows += found
             report.append("exact_law", found, given.folder)
             if not given.quick:
-                print(
-                    f"{len(rows)} rows: {job.noise}, {job.law} {job.seed}, {job.method}", flush=True
-                )
+                print(f"{len(rows)} rows: {job.noise}, {job.law}, {job.method}", flush=True)
     settings = {"passes": given.passes, "batch": given.batch, "seeds": list(seeds)}
     written = report.write("exact_law", summarise(rows), given.folder, **settings)
     return {**written, "raw": rows}

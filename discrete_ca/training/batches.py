@@ -26,14 +26,14 @@ class Indexed(Protocol):
         """States at an index tensor (B,)."""
 
 
-Source = Tensor | Indexed | Callable[[int, torch.Generator], Tensor]
+Source = Tensor | Indexed | Callable[[int, torch.Generator], Tensor | Batch]
 
 
 def batches(source: Source, size: int, generator: torch.Generator) -> Iterator[Batch]:
     """Endless batches (z, label).
 
     A tensor (N, *S) or a data set is gone through in a new order each epoch, the incomplete last
-    batch dropped; a function (count, generator) -> z is called for each batch.
+    batch dropped; a function (count, generator) -> z, or (z, label), is called for each batch.
 
     Raises:
         DataError: for fewer examples than one batch.
@@ -45,7 +45,8 @@ def batches(source: Source, size: int, generator: torch.Generator) -> Iterator[B
     """
     if not isinstance(source, Tensor | Indexed):
         while True:
-            yield source(size, generator), None
+            found = source(size, generator)
+            yield (found, None) if isinstance(found, Tensor) else found
     if len(source) < size:
         raise DataError(f"data has {len(source)} examples; allowed: at least batch_size = {size}")
     labels = None if isinstance(source, Tensor) else source.labels

@@ -38,7 +38,7 @@ class Trainer:
         kernel: the kernel to train, in place.
         objective: an objective, or a schedule of them.
         data: a data set, a tensor (N, *S) of clean states, or a function
-            (count, generator) -> states.
+            (count, generator) -> states, or (states, labels).
         config: the settings.
 
     Raises:

@@ -62,7 +62,7 @@ def test_costs_are_counted_in_passes():
     ca = dca.ContrastiveAdjustment
     assert cost(plain, dca.Denoising()) == 3
     assert cost(plain, ca(denoising_weight=0.0)) == 4
-    assert cost(plain, ca()) == 4 + 3 / 8
+    assert cost(plain, ca()) == 4 + 2 / 8
     head = cost(headed, ca(denoising_weight=0.0), ("adjustment",))
     assert 2 < head < 4
 

@@ -1,0 +1,106 @@
+"""Networks of one architecture for several laws, trained side by side in one batch.
+
+Small networks spend their time on calls, not on arithmetic: five side by side cost little more than
+one. Their losses add up and no weight is shared, so that Adam trains each as if it were alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+import discrete_ca as dca
+from benchmarks.laws import Law
+
+
+class Ensemble(nn.Module):
+    """Members of one architecture: example i goes through member ``members[i]``.
+
+    Each batch must hold as many examples of every member.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        super().__init__()
+        stacked, _ = stack_module_state(list(modules))  # type: ignore[arg-type]
+        self.names = list(stacked)
+        self.stacked = nn.ParameterList(nn.Parameter(p.detach()) for p in stacked.values())
+        self._template = [deepcopy(modules[0])]  # in a list: not a part of this module
+        self.count = len(modules)
+        self.members: Tensor | None = None
+
+    def forward(self, *inputs: Tensor, **_: Any) -> Tensor:
+        """As each member's, (B, ...)."""
+        assert self.members is not None and len(self.members) % self.count == 0
+        order = self.members.argsort(stable=True)
+        grouped = [t[order].unflatten(0, (self.count, -1)) for t in inputs]
+        template = self._template[0]
+
+        def one(parameters: dict[str, Tensor], *given: Tensor) -> Tensor:
+            found: Tensor = functional_call(template, parameters, given)
+            return found
+
+        out = vmap(one)(dict(zip(self.names, self.stacked, strict=True)), *grouped)
+        return out.flatten(0, 1)[order.argsort()]
+
+    def member(self, index: int) -> nn.Module:
+        """One member, as a module of its own."""
+        found = deepcopy(self._template[0])
+        state = {n: p[index].detach() for n, p in zip(self.names, self.stacked, strict=True)}
+        found.load_state_dict(state)
+        return found
+
+
+class EnsembleKernel(dca.CategoricalNoiseKernel):
+    """The kernels of several laws; the label says which an example belongs to."""
+
+    told_label = True
+
+    @classmethod
+    def of(cls, kernels: Sequence[dca.CategoricalNoiseKernel]) -> EnsembleKernel:
+        """The given kernels, which differ in their weights alone, side by side."""
+        first = kernels[0]
+        heads = [k.adjustment for k in kernels if k.adjustment is not None]
+        head = Ensemble(heads) if heads else None
+        net = Ensemble([k.net for k in kernels])
+        return cls(net, first.corruption, first.hold, first.carry_over, head)
+
+    def transition(
+        self,
+        x: Tensor,
+        level: Any,
+        target_level: Any = None,
+        label: Tensor | None = None,
+        known: Any = None,
+    ) -> Any:
+        """The transition; the label (B,) is needed."""
+        for part in (self.net, self.adjustment):
+            if isinstance(part, Ensemble):
+                part.members = label
+        return super().transition(x, level, target_level, None, known)
+
+    def member(self, index: int) -> dca.CategoricalNoiseKernel:
+        """The kernel of one law."""
+        net, head = self.net, self.adjustment
+        assert isinstance(net, Ensemble) and (head is None or isinstance(head, Ensemble))
+        adjustment = None if head is None else head.member(index)
+        return dca.CategoricalNoiseKernel(
+            net.member(index), self.corruption, self.hold, self.carry_over, adjustment
+        )
+
+
+class LawBatches:
+    """Batches for `Trainer`: examples of the laws in turn, labelled by the law."""
+
+    def __init__(self, laws: Sequence[Law]) -> None:
+        self.laws = laws
+
+    def __call__(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """States (B, *S) and which law each is from, (B,)."""
+        each = [law.sample(count // len(self.laws), generator) for law in self.laws]
+        label = torch.arange(len(self.laws)).repeat(count // len(self.laws))
+        return torch.stack(each, 1).flatten(0, 1), label
