@@ -72,9 +72,7 @@ def demo(
     console.print(
         f"Training {count:,} parameters for {minutes:g} minutes on {len(train):,} digits."
     )
-    config = TrainConfig(
-        minutes=minutes, batch_size=64, matrix_learning_rate=0.02, seed=seed, progress=not quiet
-    )
+    config = TrainConfig(minutes=minutes, batch_size=64, seed=seed, progress=not quiet)
     trainer = Trainer(kernel, Schedule.default(adjust=ADJUST), train, config).fit()
     kernel.save_pretrained(place / "model")
 

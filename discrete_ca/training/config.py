@@ -21,8 +21,6 @@ class TrainConfig:
         minutes: wall-clock minutes in all; exactly one of the two.
         batch_size: examples a step, B.
         learning_rate: peak of AdamW's rate, times the phase's own factor.
-        matrix_learning_rate: peak of Muon's rate for weight matrices, such as 0.02, times the
-            phase's own factor; None leaves them to AdamW.
         final_learning_rate: where the cosine ends, as a share of the peak.
         warmup: steps of linear warm-up at the start and after each change of the trained part.
         weight_decay: AdamW's.
@@ -45,7 +43,6 @@ class TrainConfig:
     minutes: float | None = None
     batch_size: int = 64
     learning_rate: float = 2e-3
-    matrix_learning_rate: float | None = None
     final_learning_rate: float = 0.01
     warmup: int = 50
     weight_decay: float = 0.0
@@ -59,7 +56,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
             raise ConfigError("the budget is either steps or minutes; exactly one must be given")
-        for name in ("minutes", "learning_rate", "matrix_learning_rate", "save_minutes"):
+        for name in ("minutes", "learning_rate", "save_minutes"):
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise ConfigError(f"{name} was {value}; allowed: a number > 0")

@@ -19,7 +19,6 @@ from discrete_ca.training.batches import Source, batches
 from discrete_ca.training.checkpoints import RunState, check_folder, load_state, save_state
 from discrete_ca.training.config import TrainConfig
 from discrete_ca.training.ema import EMA
-from discrete_ca.training.optimizers import make_optimizers
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -29,7 +28,7 @@ _REPORT_EVERY = 20
 
 
 class Trainer:
-    """Trains a kernel: AdamW (and Muon), warm-up, cosine decay, EMA, phases of a schedule.
+    """Trains a kernel: AdamW, warm-up, cosine decay, EMA, phases of a schedule.
 
     Learning rate, optimizer and EMA start anew where a phase trains another part of the kernel than
     the one before; the part left behind keeps its averaged weights. After `fit` the kernel has the
@@ -92,8 +91,11 @@ class Trainer:
         self.kernel.requires_grad_(False)
         for parameter in chosen:
             parameter.requires_grad_(True)
-        self.optimizers = make_optimizers(self.kernel, chosen, self.config)
-        self.ema = EMA(chosen, self.config.ema)
+        config = self.config
+        self.optimizer = torch.optim.AdamW(
+            chosen, config.learning_rate, config.betas, weight_decay=config.weight_decay, fused=True
+        )
+        self.ema = EMA(chosen, config.ema)
         self.phase_step = 0
 
     def _stretch(self, index: int) -> tuple[float, float]:
@@ -106,14 +108,13 @@ class Trainer:
             last += 1
         return (ends[first - 1] if first else 0.0), ends[last]
 
-    def _rate(self, index: int, progress: float) -> float:
-        """What the peak learning rates are multiplied by."""
+    def _learning_rate(self, index: int, progress: float) -> float:
         begin, end = self._stretch(index)
         place = min(max((progress - begin) / (end - begin), 0.0), 1.0)
         floor = self.config.final_learning_rate
         cosine = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * place))
         warm = min(1.0, (self.phase_step + 1) / (self.config.warmup + 1))
-        return self.schedule.phases[index].learning_rate * cosine * warm
+        return self.config.learning_rate * self.schedule.phases[index].learning_rate * cosine * warm
 
     # -- the loop ---------------------------------------------------------------------------------
 
@@ -200,21 +201,18 @@ class Trainer:
         generator: torch.Generator,
     ) -> torch.Tensor:
         """One optimizer step; the mean loss. A step without a finite gradient is left out."""
-        rate = self._rate(self.phase, progress)
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-            for group in optimizer.param_groups:
-                group["lr"] = group["peak"] * rate
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate(self.phase, progress)
         phase = self.schedule.phases[self.phase]
         loss = phase.objective(self.kernel, z, label=label, generator=generator).mean()
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         gradients = [p.grad for p in self.ema.parameters if p.grad is not None]
         norms = torch.stack(torch._foreach_norm(gradients))
         self.step += 1
         self.phase_step += 1
         if bool(torch.isfinite(norms).all()):
-            for optimizer in self.optimizers:
-                optimizer.step()
+            self.optimizer.step()
             self.ema.update()
             self.bad_steps = 0
         else:
@@ -235,9 +233,8 @@ class Trainer:
         state.tensors = {f"kernel.{k}": v for k, v in self.kernel.state_dict().items()}
         state.tensors |= {"order": order.get_state(), "noise": noise.get_state()}
         state.tensors |= {f"ema.{i}": v for i, v in enumerate(self.ema.averages)}
-        for j, optimizer in enumerate(self.optimizers):
-            for i, slots in optimizer.state_dict()["state"].items():
-                state.tensors |= {f"optimizer.{j}.{i}.{k}": value for k, value in slots.items()}
+        for i, slots in self.optimizer.state_dict()["state"].items():
+            state.tensors |= {f"optimizer.{i}.{name}": value for name, value in slots.items()}
         save_state(folder, state)
         lines = "".join(json.dumps(row) + "\n" for row in self.history)
         (folder / "metrics.jsonl").write_text(lines, encoding="utf-8")
@@ -254,13 +251,13 @@ class Trainer:
             noise.set_state(state.tensors["noise"])
             for i, average in enumerate(self.ema.averages):
                 average.copy_(state.tensors[f"ema.{i}"])
-            for j, optimizer in enumerate(self.optimizers):
-                slots: dict[int, dict[str, torch.Tensor]] = {}
-                for key, value in state.tensors.items():
-                    if key.startswith(f"optimizer.{j}."):
-                        place, name = key.split(".", 3)[2:]
-                        slots.setdefault(int(place), {})[name] = value
-                optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
+            slots: dict[int, dict[str, torch.Tensor]] = {}
+            for key, value in state.tensors.items():
+                if key.startswith("optimizer."):
+                    _, place, name = key.split(".", 2)
+                    slots.setdefault(int(place), {})[name] = value
+            optimizer = self.optimizer.state_dict()
+            self.optimizer.load_state_dict({**optimizer, "state": slots})
         except (KeyError, RuntimeError, IndexError, ValueError) as error:
             raise CheckpointError(
                 f"the saved run does not fit this kernel and schedule: {error}"
