@@ -1,0 +1,97 @@
+"""The command line, ``discrete-ca``: flags and TOML in one schema, errors of one line."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import operator
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+USAGE = 2
+SHORT = {
+    "--data": "--data.source",
+    "--net": "--net.kind",
+    "--kernel": "--kernel.kind",
+    "--corruption": "--kernel.corruption",
+    "--recipe": "--recipe.kind",
+    "--train.lr": "--train.learning-rate",
+}
+"""Short names of settings."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code: 0, 2 for what was refused, 130 for an interrupt.
+
+    Args:
+        argv: the arguments; None for those of the process. ``--debug`` shows tracebacks.
+    """
+    given = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in given
+    given = [word for word in given if word != "--debug"]
+    try:
+        command = _parse(given)
+        command()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, TypeError, OSError) as error:
+        if debug:
+            raise
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return USAGE
+    except SystemExit as done:  # tyro has said what is wrong, or shown the help
+        return done.code if isinstance(done.code, int) else USAGE
+    return 0
+
+
+def _parse(given: list[str]) -> Any:
+    import tyro
+
+    from discrete_ca.cli import commands
+
+    run, given = _config(given)
+    kinds: tuple[Any, ...] = (
+        commands.Train, commands.Sample, commands.Variants, commands.Inpaint, commands.Eval,
+        commands.Exact, commands.Info, commands.Demo, commands.Bench,
+    )  # fmt: skip
+
+    def subcommand(kind: Any) -> Any:
+        settings: dict[str, Any] = {"name": kind.__name__.lower()}
+        if kind is commands.Train:
+            settings["default"] = commands.Train(tyro.MISSING, run)
+        return Annotated[kind, tyro.conf.subcommand(**settings)]
+
+    return tyro.cli(
+        functools.reduce(operator.or_, map(subcommand, kinds)),
+        prog="discrete-ca",
+        description="Discrete-state generative modelling with stationary Markov kernels.",
+        args=given,
+    )
+
+
+def _config(given: list[str]) -> tuple[Any, list[str]]:
+    """The settings that ``--config FILE`` holds, else the defaults, and the other arguments."""
+    from discrete_ca.errors import ConfigError
+    from discrete_ca.runs import RunConfig
+
+    run, rest = RunConfig(), []
+    words = iter(given)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name == "--config" and given[0] == "train":
+            path = value if equals else next(words, None)
+            if not path:
+                raise ConfigError("--config was given without a file")
+            run = RunConfig.from_toml(Path(path))
+        else:
+            rest.append(SHORT.get(name, name) + equals + value)
+    flags = {word.partition("=")[0] for word in rest}
+    train = run.train  # a budget on the line replaces that of the file
+    if "--train.steps" in flags:
+        train = dataclasses.replace(train, steps=1, minutes=None)
+    elif "--train.minutes" in flags:
+        train = dataclasses.replace(train, steps=None, minutes=1.0)
+    return dataclasses.replace(run, train=train), rest

@@ -1,0 +1,200 @@
+"""The command line as a person uses it: train, then everything on what was trained."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import discrete_ca as dca
+from discrete_ca.cli import main
+
+FAST = ["--train.steps", "4", "--train.batch-size", "8", "--train.no-progress"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with two runs: of images (a folder of PNGs), and of token sequences (.npy)."""
+    folder = tmp_path_factory.mktemp("cli")
+    g = np.random.default_rng(0)
+    (folder / "pictures").mkdir()
+    for i in range(12):
+        image = Image.fromarray(g.integers(0, 256, (8, 12), dtype=np.uint8))
+        image.save(folder / "pictures" / f"{i}.png")
+    np.save(folder / "tokens.npy", g.integers(0, 3, (40, 5)))
+    (folder / "images.toml").write_text(
+        f'[data]\nsource = "{folder}/pictures"\nbinarize = 128\n'
+        "[net]\nwidths = [8]\nhead_width = 8\n"
+    )
+    images = ["train", str(folder / "images"), "--config", str(folder / "images.toml"), *FAST]
+    assert main(images) == 0
+    tokens = ["train", str(folder / "sequences"), "--data", str(folder / "tokens.npy"), *FAST]
+    assert main([*tokens, "--corruption", "absorbing"]) == 0
+    return folder
+
+
+def run(*words):
+    return main([str(word) for word in words])
+
+
+def test_a_run_says_what_it_is(place, capsys):
+    about = json.loads((place / "images/run.json").read_text())
+    assert about["data"] == {
+        "name": "pictures", "count": 12, "shape": [8, 12], "num_categories": 2
+    }  # fmt: skip
+    assert about["training"]["steps"] == 4
+    assert run("info", place / "images") == 0
+    said = capsys.readouterr().out
+    assert "CategoricalNoiseKernel" in said and "shape [8, 12]" in said
+    assert f"discrete-ca sample {place / 'images'}" in said.replace("\n", "")
+
+
+@pytest.mark.parametrize("suffix", ["npz", "npy", "txt", "png", "gif"])
+def test_samples_in_every_format(place, tmp_path, suffix):
+    out = tmp_path / f"new/x.{suffix}"
+    words = (
+        "sample",
+        place / "images",
+        "--count",
+        3,
+        "--moves",
+        2,
+        "--correctors",
+        0,
+        "--out",
+        out,
+    )
+    assert run(*words) == 0
+    first = out.read_bytes()
+    assert run(*words) == 0 and out.read_bytes() == first  # the seed is the same
+    if suffix == "npz":
+        assert np.load(out)["states"].shape == (3, 8, 12)
+    if suffix == "txt":
+        assert [len(line.split()) for line in out.read_text().splitlines()] == [96] * 3
+
+
+def test_variants_of_what_was_sampled(place, tmp_path, capsys):
+    words = ("sample", place / "images", "--count", 2, "--moves", 2, "--out", tmp_path / "x.npz")
+    assert run(*words) == 0
+    words = ("variants", place / "images", "--design", f"{tmp_path}/x.npz:1", "--count", 3)
+    words = (*words, "--level", 0.4, "--steps", 2, "--hold", 0.5, "--seed", 7)
+    assert run(*words, "--out", tmp_path / "y.npz") == 0
+    kernel = dca.load_kernel(place / "images/model")
+    kernel.hold = 0.5
+    z = torch.from_numpy(np.load(tmp_path / "x.npz")["states"])[1]
+    g = torch.Generator().manual_seed(7)
+    wanted = dca.variants(kernel, z, 3, level=0.4, steps=2, generator=g)
+    assert (np.load(tmp_path / "y.npz")["states"] == wanted.numpy()).all()
+    share = float((wanted != z).double().mean())
+    assert f"{share:.1%} of the sites differ" in capsys.readouterr().out
+
+
+def test_inpainting_keeps_what_is_known(place, tmp_path):
+    np.save(tmp_path / "design.npy", np.tile(np.arange(12) % 2, (1, 8, 1)))
+    words = ("inpaint", place / "images", "--design", tmp_path / "design.npy", "--count", 2)
+    words = (*words, "--moves", 2, "--out", tmp_path / "y.npy")
+    assert run(*words, "--box", 2, 5, 3, 12) == 0
+    y, design = np.load(tmp_path / "y.npy"), np.load(tmp_path / "design.npy")[0]
+    known = np.ones((8, 12), bool)
+    known[2:5, 3:12] = False
+    assert (y[:, known] == design[known]).all()
+    Image.fromarray((~known * 255).astype(np.uint8)).save(tmp_path / "mask.png")
+    before = y
+    assert run(*words, "--mask", tmp_path / "mask.png") == 0
+    assert (np.load(tmp_path / "y.npy") == before).all()
+
+
+def test_tokens_from_a_text_file(place, tmp_path):
+    (tmp_path / "design.txt").write_text("0 1 2 1 0\n2 2 2 2 2\n")
+    words = ("inpaint", place / "sequences", "--design", f"{tmp_path}/design.txt:1", "--span", 1, 3)
+    assert run(*words, "--count", 3, "--moves", 2, "--out", tmp_path / "y.txt") == 0
+    rows = [line.split() for line in (tmp_path / "y.txt").read_text().splitlines()]
+    assert len(rows) == 3
+    assert all(row[0] == row[3] == row[4] == "2" for row in rows)
+
+
+def test_exact_enumerates_a_small_run(place, capsys):
+    assert run("exact", place / "sequences", "--levels", 0.3) == 0
+    number = float(capsys.readouterr().out.splitlines()[-1].split()[1])
+    saved = dca.load_kernel(place / "sequences/model").double()
+    exact = dca.diagnostics.exact
+    tokens = torch.from_numpy(np.load(place / "tokens.npy"))
+    law = torch.bincount((tokens * 3 ** torch.arange(4, -1, -1)).sum(1), minlength=243) / 40
+    P = exact.transition_matrix(saved, (5,), 0.3)
+    target = exact.noisy_law(law.double(), saved.corruption, (5,), 0.3)
+    wanted = exact.total_variation(exact.stationary_distribution(P), target)
+    assert number == pytest.approx(wanted, abs=1e-4)
+
+
+def test_a_dry_run_writes_nothing(tmp_path, capsys):
+    words = ("train", tmp_path / "dry", "--net.widths", 8, "--net.head-width", 8, "--dry-run")
+    assert run(*words, "--train.minutes", 1, "--train.batch-size", 4) == 0
+    said = capsys.readouterr().out
+    assert '"source": "binarized_mnist"' in said and "ms a step" in said
+    assert not (tmp_path / "dry").exists()
+
+
+def test_flags_change_what_the_file_says(tmp_path, capsys):
+    (tmp_path / "run.toml").write_text("[train]\nminutes = 2\nseed = 5\n[kernel]\nhold = 0.5\n")
+    words = ("train", tmp_path / "dry", "--config", tmp_path / "run.toml", "--train.steps", 7)
+    extra = ("--train.lr", "1e-3", "--net.widths", 8, "--net.head-width", 8, "--dry-run")
+    assert run(*words, *extra, "--train.batch-size", 4) == 0
+    text = capsys.readouterr().out
+    found = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    assert found["train"]["steps"] == 7 and found["train"]["minutes"] is None
+    assert found["train"]["learning_rate"] == 1e-3 and found["train"]["seed"] == 5
+    assert found["kernel"]["hold"] == 0.5
+
+
+REFUSED = [
+    (("sample", "{place}/none"), "run '{place}/none' is not a folder"),
+    (("sample", "{place}/images", "--out", "x.jpg"), "out was x.jpg; allowed: a name ending"),
+    (("sample", "{place}/sequences"), "states have shape (5,); allowed: .npz .npy .txt"),
+    (("sample", "{place}/images", "--hold", "2"), "hold was 2.0; allowed: [0, 1]"),
+    (("sample", "{place}/images", "--count", "0"), "count was 0"),
+    (("sample", "{place}/images", "--label", "1"), "label was given"),
+    (("variants", "{place}/images", "--design", "test:0"), "has shape (28, 28); allowed: (8, 12)"),
+    (("variants", "{place}/images", "--design", "none.npy"), "none.npy"),
+    (("inpaint", "{place}/images"), "nothing says which sites to draw"),
+    (("inpaint", "{place}/images", "--box", "2", "2", "0", "4"), "--box was (2, 2, 0, 4)"),
+    (("inpaint", "{place}/images", "--box", "0", "9", "0", "4"), "--box was (0, 9, 0, 4)"),
+    (("eval", "{place}/images"), "allowed: binarized MNIST digits"),
+    (("train", "{place}/images", *FAST), "holds a finished run"),
+    (("train", "{place}/new", "--config", "{place}/none.toml"), "none.toml' cannot be read"),
+    (("train", "{place}/new", "--config"), "--config was given without a file"),
+    (("train", "{place}/new", "--data", "binarised_mnist"), "did you mean 'binarized_mnist'"),
+    (("train", "{place}/new", "--net", "cnn"), "unknown net 'cnn'"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), REFUSED)
+def test_what_is_refused_is_named_in_one_line(place, words, message, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert main([word.format(place=place) for word in words]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and said.count("\n") == 1
+    assert message.format(place=place) in said
+    assert not (place / "new").exists()
+
+
+def test_unknown_flags_and_commands_are_refused(capsys, tmp_path):
+    assert main(["sampel"]) == 2
+    assert "sample" in capsys.readouterr().err
+    assert main(["train", str(tmp_path / "x"), "--train.stepz", "3"]) == 2
+    assert "--train.steps" in capsys.readouterr().err
+    assert main(["--help"]) == 0
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    with pytest.raises(dca.errors.CheckpointError):
+        main(["info", str(tmp_path / "none"), "--debug"])
+
+
+def test_an_interrupt_is_not_an_error(monkeypatch, capsys):
+    def interrupted(given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("discrete_ca.cli._parse", interrupted)
+    assert main(["info", "x"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"

@@ -1,0 +1,164 @@
+"""Runs as plain data: what is refused, and what is built."""
+
+import json
+
+import pytest
+import torch
+
+import discrete_ca as dca
+from discrete_ca import runs
+from discrete_ca.data import DiscreteData
+from discrete_ca.errors import CheckpointError, ConfigError
+from discrete_ca.runs import RunConfig, build_kernel, build_schedule
+
+SEQUENCES = DiscreteData(torch.randint(0, 3, (20, 6)), 3, labels=torch.arange(20) % 4)
+IMAGES = DiscreteData(torch.randint(0, 2, (20, 8, 12)), 2)
+
+
+class Leak(dca.corruption.Corruption):
+    """A user's own noise."""
+
+    def __init__(self, num_categories):
+        super().__init__(num_categories)
+
+    def matrix(self, level):
+        k = self.num_categories
+        return (1 - level) * torch.eye(k, dtype=torch.float64) + level / k
+
+
+class Free(torch.nn.Module):
+    """A user's own network."""
+
+    def __init__(self, num_categories, shape):
+        super().__init__()
+        self.logits = torch.nn.Parameter(torch.zeros(*shape, num_categories))
+
+    def forward(self, x, b):
+        return self.logits.expand(len(x), *self.logits.shape)
+
+
+class Redraw(dca.TransitionKernel):
+    """A user's own kernel."""
+
+    def __init__(self, num_categories):
+        super().__init__()
+        self.logits = torch.nn.Parameter(torch.zeros(num_categories))
+
+    def transition(self, x, level, target_level=None, label=None, known=None):
+        return dca.distributions.Categorical(self.logits.expand(*x.shape, -1))
+
+
+def config(**parts):
+    return RunConfig.from_dict(parts)
+
+
+def test_defaults_and_round_trip():
+    run = config(train={"steps": 5, "betas": [0.8, 0.9]}, net={"widths": [8]}, kernel={"hold": 1})
+    assert run.train.minutes is None and run.train.betas == (0.8, 0.9)
+    assert run.kernel.hold == 1.0 and isinstance(run.kernel.hold, float)
+    assert RunConfig.from_dict(run.to_dict()) == run
+    assert RunConfig.from_dict({}).train.minutes == 8.0
+
+
+def test_toml(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text('[data]\nsource = "mnist16"\n[train]\nminutes = 2\n')
+    run = RunConfig.from_toml(file)
+    assert run.data.source == "mnist16" and run.train.minutes == 2.0
+    file.write_text("[data\n")
+    with pytest.raises(ConfigError, match=r"run.toml' cannot be read"):
+        RunConfig.from_toml(file)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        RunConfig.from_toml(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"trian": {}}, "unknown key 'trian'; did you mean 'train'"),
+        ({"train": {"stepz": 5}}, r"unknown key 'train.stepz'; did you mean 'train.steps'"),
+        ({"train": 5}, "train was 5; allowed: a table of settings"),
+        ({"train": {"steps": "5"}}, "train.steps was '5'; allowed: int | None"),
+        ({"train": {"steps": True}}, "train.steps was True"),
+        ({"train": {"batch_size": 2.5}}, "train.batch_size was 2.5; allowed: int"),
+        ({"net": {"widths": [8, "a"]}}, r"net.widths\[1\] was 'a'; allowed: int"),
+        ({"net": {"widths": 8}}, "net.widths was 8; allowed: tuple"),
+        ({"kernel": {"carry_over": 1}}, "kernel.carry_over was 1; allowed: bool"),
+        ({"train": {"steps": 0}}, "steps was 0"),
+    ],
+)
+def test_bad_settings_are_refused_by_name(parts, message):
+    with pytest.raises(ConfigError, match=message):
+        config(**parts)
+
+
+def test_networks_fit_the_data():
+    assert isinstance(build_kernel(config(net={"widths": [8]}), IMAGES).net, dca.nn.UNet)
+    kernel = build_kernel(config(kernel={"corruption": "absorbing"}), SEQUENCES)
+    assert isinstance(kernel.net, dca.nn.MLP) and kernel.net.num_states == 4
+    assert isinstance(kernel.adjustment, dca.nn.AdjustmentMLP)
+    assert build_kernel(config(kernel={"head": False}), SEQUENCES).adjustment is None
+    colour = DiscreteData(torch.randint(0, 4, (5, 3, 8, 8)), 4)
+    net = build_kernel(config(net={"widths": [8]}, kernel={"corruption": "ordinal"}), colour).net
+    assert net.channels == 3
+    assert build_kernel(config(net={"labels": True}), SEQUENCES).told_label
+
+
+def test_users_own_classes_get_what_they_declare():
+    here = __name__
+    run = config(net={"kind": f"{here}:Free"}, kernel={"corruption": f"{here}:Leak", "head": False})
+    kernel = build_kernel(run, SEQUENCES)
+    assert isinstance(kernel.net, Free) and isinstance(kernel.corruption, Leak)
+    assert kernel.net.logits.shape == (6, 3)
+    assert isinstance(build_kernel(config(kernel={"kind": f"{here}:Redraw"}), SEQUENCES), Redraw)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"kernel": {"corruption": "unifrom"}}, "unknown corruption 'unifrom'; did you mean 'uni"),
+        ({"kernel": {"corruption": "no.such:Noise"}}, "'no.such:Noise' cannot be imported"),
+        ({"kernel": {"corruption": "math:pie"}}, "'math:pie' cannot be imported"),
+        ({"net": {"kind": "unet"}}, r"net.kind was unet, but the data have shape \(6,\)"),
+        ({"net": {"kind": "cnn"}}, "unknown net 'cnn'"),
+        ({"kernel": {"kind": "tests.test_runs:Leak"}}, "allowed: a TransitionKernel"),
+        ({"net": {"kind": "torch.nn:Linear"}}, "net Linear: .*missing"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_by_name(parts, message):
+    with pytest.raises(ConfigError, match=message):
+        build_kernel(config(**parts), SEQUENCES)
+
+
+def test_labels_are_refused_where_the_data_have_none():
+    with pytest.raises(ConfigError, match="the data have no labels"):
+        build_kernel(config(net={"labels": True}), IMAGES)
+
+
+def test_recipes():
+    for kind, phases in (("default", 2), ("denoising", 1), ("adjustment", 1), ("half", 2)):
+        found = build_schedule(runs.RecipeConfig(kind=kind, adjust=0.4, denoising_weight=0.5))
+        assert len(found.phases) == phases
+    assert build_schedule(runs.RecipeConfig(adjust=0.4)).phases[1].share == 0.4
+    half = build_schedule(runs.RecipeConfig(kind="half", denoising_weight=0.5))
+    assert half.phases[1].objective.denoising_weight == 0.5
+    with pytest.raises(ConfigError, match="unknown recipe 'denoise'; did you mean 'denoising'"):
+        build_schedule(runs.RecipeConfig(kind="denoise"))
+
+
+def test_a_saved_kernel_is_a_run_without_facts(tmp_path):
+    build_kernel(config(), SEQUENCES).save_pretrained(tmp_path / "kernel")
+    saved = runs.load_run(tmp_path / "kernel")
+    assert saved.shape is None and saved.num_categories == 3 and saved.about == {}
+    with pytest.raises(CheckpointError, match="is not a folder"):
+        runs.load_run(tmp_path / "none")
+
+
+def test_facts_that_cannot_be_read_are_refused(tmp_path):
+    build_kernel(config(), SEQUENCES).save_pretrained(tmp_path / "model")
+    about = runs.describe(config(), SEQUENCES, {"steps": 1})
+    (tmp_path / "run.json").write_text(json.dumps(about))
+    assert runs.load_run(tmp_path).shape == (6,)
+    (tmp_path / "run.json").write_text('{"data": {"shape": ["a"]}}')
+    with pytest.raises(CheckpointError, match="has data that cannot be read"):
+        runs.load_run(tmp_path)
