@@ -34,8 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         command = _parse(given)
         command()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        saved = f": {stopped}; go on with --resume" if str(stopped) else ""
+        print(f"interrupted{saved}", file=sys.stderr)
         return 130
     except (ValueError, TypeError, OSError) as error:
         if debug:

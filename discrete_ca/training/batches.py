@@ -1,13 +1,14 @@
-"""Batches of clean data, in a seeded order, from tensors, data sets or functions."""
+"""Batches of clean data as a function of the step, from tensors, data sets or functions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from discrete_ca import draws
 from discrete_ca.errors import DataError
 
 Batch = tuple[Tensor, Tensor | None]
@@ -29,29 +30,44 @@ class Indexed(Protocol):
 Source = Tensor | Indexed | Callable[[int, torch.Generator], Tensor | Batch]
 
 
-def batches(source: Source, size: int, generator: torch.Generator) -> Iterator[Batch]:
-    """Endless batches (z, label).
+class Batches:
+    """``batches(step)`` gives (z, label), the same for a seed and step whatever came before.
 
     A tensor (N, *S) or a data set is gone through in a new order each epoch, the incomplete last
     batch dropped; a function (count, generator) -> z, or (z, label), is called for each batch.
+
+    Args:
+        source: where the examples come from.
+        size: examples a batch, B.
+        seed: seeds the order.
 
     Raises:
         DataError: for fewer examples than one batch.
 
     Example:
-        >>> z, label = next(batches(torch.arange(6).reshape(6, 1), 4, torch.Generator()))
+        >>> z, label = Batches(torch.arange(6).reshape(6, 1), 4, seed=0)(step=10)
         >>> z.shape, label
         (torch.Size([4, 1]), None)
     """
-    if not isinstance(source, Tensor | Indexed):
-        while True:
-            found = source(size, generator)
-            yield (found, None) if isinstance(found, Tensor) else found
-    if len(source) < size:
-        raise DataError(f"data has {len(source)} examples; allowed: at least batch_size = {size}")
-    labels = None if isinstance(source, Tensor) else source.labels
-    while True:
-        order = torch.randperm(len(source), generator=generator)
-        for start in range(0, len(source) - size + 1, size):
-            index = order[start : start + size]
-            yield source[index], None if labels is None else labels[index]
+
+    def __init__(self, source: Source, size: int, seed: int) -> None:
+        self.source, self.size, self.seed = source, size, seed
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
+        if isinstance(source, Tensor | Indexed) and len(source) < size:
+            raise DataError(
+                f"data has {len(source)} examples; allowed: at least batch_size = {size}"
+            )
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of one step."""
+        source = self.source
+        if not isinstance(source, Tensor | Indexed):
+            found = source(self.size, draws.keyed(self.seed, "data", step))
+            return (found, None) if isinstance(found, Tensor) else found
+        epoch, place = divmod(step, len(source) // self.size)
+        if epoch != self._epoch:
+            generator = draws.keyed(self.seed, "order", epoch)
+            self._order, self._epoch = torch.randperm(len(source), generator=generator), epoch
+        index = self._order[place * self.size : (place + 1) * self.size]
+        labels = None if isinstance(source, Tensor) else source.labels
+        return source[index], None if labels is None else labels[index]

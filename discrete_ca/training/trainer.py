@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from discrete_ca import draws
 from discrete_ca.errors import CheckpointError, ConfigError, NonFiniteError, unknown_name
 from discrete_ca.kernels import TransitionKernel
 from discrete_ca.objectives import Objective, Phase, Schedule
-from discrete_ca.training.batches import Source, batches
+from discrete_ca.training.batches import Batches, Source
 from discrete_ca.training.checkpoints import RunState, check_folder, load_state, save_state
 from discrete_ca.training.config import TrainConfig
 from discrete_ca.training.ema import EMA
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from discrete_ca.training.progress import Progress
 
 _MOST_BAD_STEPS = 100
 _REPORT_EVERY = 20
+_COUNTERS = ("step", "part_steps", "bad_steps", "seconds", "history")
 
 
 class Trainer:
@@ -62,8 +64,9 @@ class Trainer:
     ) -> None:
         self.kernel, self.data, self.config = kernel, data, config
         self.schedule = Schedule.of(objective)
-        self.step, self.bad_steps, self.phase_step, self.phase = 0, 0, 0, 0
+        self.step, self.bad_steps, self.part_steps = 0, 0, 0
         self.seconds = 0.0
+        self.progress = Progress(self.schedule, config)
         self.history: list[dict[str, float]] = []
         self._trainable = [p for p in kernel.parameters() if p.requires_grad]
         for phase in self.schedule.phases:
@@ -96,30 +99,14 @@ class Trainer:
             chosen, config.learning_rate, config.betas, weight_decay=config.weight_decay, fused=True
         )
         self.ema = EMA(chosen, config.ema)
-        self.phase_step = 0
-
-    def _stretch(self, index: int) -> tuple[float, float]:
-        """Progress at which the run of phases with this phase's part begins and ends."""
-        phases, ends = self.schedule.phases, self.schedule.boundaries()
-        first = last = index
-        while first > 0 and phases[first - 1].train == phases[index].train:
-            first -= 1
-        while last + 1 < len(phases) and phases[last + 1].train == phases[index].train:
-            last += 1
-        return (ends[first - 1] if first else 0.0), ends[last]
-
-    def _learning_rate(self, index: int, progress: float) -> float:
-        begin, end = self._stretch(index)
-        place = min(max((progress - begin) / (end - begin), 0.0), 1.0)
-        floor = self.config.final_learning_rate
-        cosine = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * place))
-        warm = min(1.0, (self.phase_step + 1) / (self.config.warmup + 1))
-        return self.config.learning_rate * self.schedule.phases[index].learning_rate * cosine * warm
+        self.part_steps = 0
 
     # -- the loop ---------------------------------------------------------------------------------
 
     def fit(self, resume: bool = False) -> Trainer:
         """Train until the budget is spent.
+
+        With a folder, an interrupt (SIGINT or SIGTERM) lets the step end and saves the run.
 
         Args:
             resume: go on with the run saved in ``config.folder``, where there is one.
@@ -127,6 +114,7 @@ class Trainer:
         Raises:
             CheckpointError: for a folder that holds another run, or a state that does not fit.
             NonFiniteError: when more than 100 steps in a row gave no finite gradient.
+            KeyboardInterrupt: after an interrupt.
         """
         config = self.config
         if resume and config.folder is None:
@@ -134,83 +122,65 @@ class Trainer:
         folder = None if config.folder is None else Path(config.folder)
         if folder is not None:
             check_folder(folder, resume)
-        order = torch.Generator().manual_seed(config.seed)
-        noise = torch.Generator().manual_seed(config.seed + 1)
-        self.phase = 0
-        self._start_part(self.schedule.phases[0])
+        batches = Batches(self.data, config.batch_size, config.seed)
+        self.progress = Progress(self.schedule, config)
+        self._start_part(self.progress.current)
         if resume and folder is not None and (saved := load_state(folder)) is not None:
-            self._restore(saved, order, noise)
-        device = next(self.kernel.parameters()).device
-        stream = batches(self.data, config.batch_size, order)
+            self._restore(saved)
         self.kernel.train()
-        bar = _progress_bar(config.progress)
-        before, started, saved_at = self.seconds, time.monotonic(), time.monotonic()
-        first_step, losses = self.step, []
-        with bar:
-            task = bar.add_task("training", total=1.0, step=0, loss=math.nan, speed=0.0)
-            while (progress := self._progress()) < 1.0:
-                self._enter_phase(progress)
-                z, label = next(stream)
-                told = label is not None and getattr(self.kernel, "told_label", False)
-                label = label.to(device) if label is not None and told else None
-                losses.append(self._update(z.to(device), label, progress, noise))
-                self.seconds = before + time.monotonic() - started
+        with _Bar(config.progress) as bar, interrupts(folder is not None) as interrupted:
+            saved_at, losses = time.monotonic(), []
+            while not self.progress.finished:
+                begun = time.monotonic()
+                phase = self.progress.current
+                losses.append(self._update(*batches(self.step)))
+                seconds = time.monotonic() - begun
+                self.seconds += seconds
+                self.progress.advance(seconds)
                 if self.step % _REPORT_EVERY == 0:
-                    loss = float(torch.stack(losses).nanmean())
+                    self._report(losses, bar)
                     losses = []
-                    speed = (self.step - first_step) / max(self.seconds - before, 1e-9)
-                    self.history.append(
-                        {"step": self.step, "phase": self.phase, "loss": loss,
-                         "seconds": round(self.seconds, 3)}
-                    )  # fmt: skip
-                    bar.update(task, completed=progress, step=self.step, loss=loss, speed=speed)
-                if folder is not None and time.monotonic() - saved_at > 60 * config.save_minutes:
-                    self._save(folder, order, noise)
+                if not self.progress.finished and self.progress.current.train != phase.train:
+                    self.ema.copy_to_parameters()
+                    self._start_part(self.progress.current)
+                late = time.monotonic() - saved_at > 60 * config.save_minutes
+                if folder is not None and (late or interrupted()):
+                    self._save(folder)
                     saved_at = time.monotonic()
-            bar.update(task, completed=1.0, step=self.step)
+                    if interrupted():
+                        raise KeyboardInterrupt(f"step {self.step} is saved in '{folder}'")
         if folder is not None:
-            self._save(folder, order, noise)
+            self._save(folder)
         self.ema.copy_to_parameters()
         for parameter in self._trainable:
             parameter.requires_grad_(True)
         self.kernel.eval()
         return self
 
-    def _progress(self) -> float:
-        if self.config.steps is not None:
-            return self.step / self.config.steps
-        assert self.config.minutes is not None
-        return self.seconds / (60 * self.config.minutes)
+    def _report(self, losses: list[torch.Tensor], bar: _Bar) -> None:
+        row = {
+            "step": self.step, "phase": self.progress.phase,
+            "loss": float(torch.stack(losses).nanmean()), "seconds": round(self.seconds, 3),
+        }  # fmt: skip
+        self.history.append(row)
+        bar.show(self.progress.place(), row)
 
-    def _enter_phase(self, progress: float) -> None:
-        ends = self.schedule.boundaries()
-        index = next(i for i, end in enumerate(ends) if progress < end or end == 1.0)
-        if index == self.phase:
-            return
-        changed = self.schedule.phases[index].train != self.schedule.phases[self.phase].train
-        self.phase = index
-        if changed:
-            self.ema.copy_to_parameters()
-            self._start_part(self.schedule.phases[index])
-
-    def _update(
-        self,
-        z: torch.Tensor,
-        label: torch.Tensor | None,
-        progress: float,
-        generator: torch.Generator,
-    ) -> torch.Tensor:
+    def _update(self, z: torch.Tensor, label: torch.Tensor | None) -> torch.Tensor:
         """One optimizer step; the mean loss. A step without a finite gradient is left out."""
+        device = next(self.kernel.parameters()).device
+        told = label is not None and getattr(self.kernel, "told_label", False)
+        label = label.to(device) if label is not None and told else None
         for group in self.optimizer.param_groups:
-            group["lr"] = self._learning_rate(self.phase, progress)
-        phase = self.schedule.phases[self.phase]
-        loss = phase.objective(self.kernel, z, label=label, generator=generator).mean()
+            group["lr"] = self.progress.learning_rate(self.part_steps)
+        objective = self.progress.current.objective
+        noise = draws.keyed(self.config.seed, "noise", self.step)
+        loss = objective(self.kernel, z.to(device), label=label, generator=noise).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         gradients = [p.grad for p in self.ema.parameters if p.grad is not None]
         norms = torch.stack(torch._foreach_norm(gradients))
         self.step += 1
-        self.phase_step += 1
+        self.part_steps += 1
         if bool(torch.isfinite(norms).all()):
             self.optimizer.step()
             self.ema.update()
@@ -223,15 +193,11 @@ class Trainer:
 
     # -- checkpoints ------------------------------------------------------------------------------
 
-    def _counters(self) -> Sequence[str]:
-        return ("step", "phase_step", "seconds", "history", "phase")
-
-    def _save(self, folder: Path, order: torch.Generator, noise: torch.Generator) -> None:
+    def _save(self, folder: Path) -> None:
         state = RunState()
-        state.numbers = {name: getattr(self, name) for name in self._counters()}
-        state.numbers["ema_step"] = self.ema.step
+        state.numbers = {name: getattr(self, name) for name in _COUNTERS}
+        state.numbers |= {"ema_step": self.ema.step, "progress": self.progress.state()}
         state.tensors = {f"kernel.{k}": v for k, v in self.kernel.state_dict().items()}
-        state.tensors |= {"order": order.get_state(), "noise": noise.get_state()}
         state.tensors |= {f"ema.{i}": v for i, v in enumerate(self.ema.averages)}
         for i, slots in self.optimizer.state_dict()["state"].items():
             state.tensors |= {f"optimizer.{i}.{name}": value for name, value in slots.items()}
@@ -239,16 +205,15 @@ class Trainer:
         lines = "".join(json.dumps(row) + "\n" for row in self.history)
         (folder / "metrics.jsonl").write_text(lines, encoding="utf-8")
 
-    def _restore(self, state: RunState, order: torch.Generator, noise: torch.Generator) -> None:
+    def _restore(self, state: RunState) -> None:
         try:
-            for name in self._counters():
+            self.progress.restore(state.numbers["progress"])
+            self._start_part(self.progress.current)
+            for name in _COUNTERS:
                 setattr(self, name, state.numbers[name])
-            self._start_part(self.schedule.phases[self.phase])
-            self.phase_step, self.ema.step = state.numbers["phase_step"], state.numbers["ema_step"]
+            self.ema.step = state.numbers["ema_step"]
             weights = {k: state.tensors[f"kernel.{k}"] for k in self.kernel.state_dict()}
             self.kernel.load_state_dict(weights)
-            order.set_state(state.tensors["order"])
-            noise.set_state(state.tensors["noise"])
             for i, average in enumerate(self.ema.averages):
                 average.copy_(state.tensors[f"ema.{i}"])
             slots: dict[int, dict[str, torch.Tensor]] = {}
@@ -258,22 +223,62 @@ class Trainer:
                     slots.setdefault(int(place), {})[name] = value
             optimizer = self.optimizer.state_dict()
             self.optimizer.load_state_dict({**optimizer, "state": slots})
-        except (KeyError, RuntimeError, IndexError, ValueError) as error:
+        except (KeyError, RuntimeError, IndexError, ValueError, TypeError) as error:
             raise CheckpointError(
                 f"the saved run does not fit this kernel and schedule: {error}"
             ) from error
 
 
-def _progress_bar(show: bool) -> Progress:
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+class _Bar:
+    """The progress bar of a run."""
 
-    numbers = (
-        "step {task.fields[step]} loss {task.fields[loss]:.3f} {task.fields[speed]:.1f} steps/s"
-    )
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}% " + numbers),
-        TimeRemainingColumn(),
-        disable=not show,
-    )
+    def __init__(self, shown: bool) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        numbers = (
+            "step {task.fields[step]} loss {task.fields[loss]:.3f} {task.fields[speed]:.1f} steps/s"
+        )
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}% " + numbers),
+            TimeRemainingColumn(),
+            disable=not shown,
+        )
+        self._task = self._bar.add_task("training", total=1.0, step=0, loss=math.nan, speed=0.0)
+        self._before: tuple[float, float] | None = None
+
+    def __enter__(self) -> _Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, place: float, row: dict[str, float]) -> None:
+        """Move to `place` in [0, 1]."""
+        step, seconds = row["step"], row["seconds"]
+        before = self._before or (0, 0.0)
+        speed = (step - before[0]) / max(seconds - before[1], 1e-9)
+        self._before = (step, seconds)
+        self._bar.update(self._task, completed=place, step=step, loss=row["loss"], speed=speed)
+
+
+@contextmanager
+def interrupts(watch: bool) -> Iterator[Callable[[], bool]]:
+    """While open, SIGINT and SIGTERM are noted for the caller to ask for, not acted on.
+
+    Args:
+        watch: whether to; signals are seen in the main thread alone.
+    """
+    seen: list[int] = []
+    if not watch or threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    names = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(name, lambda number, _: seen.append(number)) for name in names]
+    try:
+        yield lambda: bool(seen)
+    finally:
+        for name, handler in zip(names, before, strict=True):
+            signal.signal(name, handler)

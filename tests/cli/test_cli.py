@@ -1,6 +1,7 @@
 """The command line as a person uses it: train, then everything on what was trained."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -191,10 +192,23 @@ def test_debug_shows_the_traceback(tmp_path):
         main(["info", str(tmp_path / "none"), "--debug"])
 
 
-def test_an_interrupt_is_not_an_error(monkeypatch, capsys):
-    def interrupted(given):
-        raise KeyboardInterrupt
+def test_an_interrupted_run_goes_on_with_resume(tmp_path, monkeypatch, capsys):
+    np.save(tmp_path / "tokens.npy", np.zeros((20, 3), dtype=np.int64))
+    words = ("train", tmp_path / "run", "--data", tmp_path / "tokens.npy", *FAST)
+    update = dca.Trainer._update
 
-    monkeypatch.setattr("discrete_ca.cli._parse", interrupted)
-    assert main(["info", "x"]) == 130
-    assert capsys.readouterr().err == "interrupted\n"
+    def interrupting(self, *batch):
+        if self.step == 2:
+            signal.raise_signal(signal.SIGINT)
+        return update(self, *batch)
+
+    monkeypatch.setattr(dca.Trainer, "_update", interrupting)
+    assert run(*words) == 130
+    said = capsys.readouterr().err
+    assert "interrupted: step 3 is saved in" in said and "go on with --resume" in said
+    assert not (tmp_path / "run/run.json").exists()
+    monkeypatch.undo()
+    assert run(*words) == 2  # it is there already
+    assert "pass resume=True" in capsys.readouterr().err
+    assert run(*words, "--resume") == 0
+    assert json.loads((tmp_path / "run/run.json").read_text())["training"]["steps"] == 4

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from discrete_ca.data import DiscreteData
 from discrete_ca.errors import DataError
-from discrete_ca.training.batches import Indexed, batches
+from discrete_ca.training.batches import Batches, Indexed
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (4, 4), (3, 8, 8)])
@@ -44,7 +44,7 @@ def test_reading_gives_a_copy():
 def test_it_is_a_source_of_batches():
     data = DiscreteData(torch.arange(8).reshape(8, 1), labels=torch.arange(8))
     assert isinstance(data, Indexed)
-    z, label = next(batches(data, 4, torch.Generator().manual_seed(0)))
+    z, label = Batches(data, 4, seed=0)(0)
     assert z.shape == (4, 1) and torch.equal(z.squeeze(1), label)
 
 

@@ -1,6 +1,7 @@
 """The trainer: budget, phases, averages, rates, resuming, refusals."""
 
 import json
+import signal
 
 import pytest
 import torch
@@ -8,8 +9,9 @@ from torch import nn
 
 import discrete_ca as dca
 from discrete_ca.errors import CheckpointError, ConfigError, DataError, NonFiniteError
-from discrete_ca.training.batches import batches
+from discrete_ca.training.batches import Batches
 from discrete_ca.training.ema import EMA
+from discrete_ca.training.progress import Progress
 
 DATA = torch.randint(0, 2, (64, 3), generator=torch.Generator().manual_seed(0))
 
@@ -118,7 +120,10 @@ def test_learning_rate_warms_up_decays_and_starts_anew_with_another_part():
 
 def test_one_objective_after_another_on_the_same_part_shares_one_decay():
     trainer = dca.Trainer(make_kernel(False), dca.Schedule.half_and_half(), DATA, config())
-    assert trainer._stretch(0) == trainer._stretch(1) == (0.0, 1.0)
+    assert trainer.progress.stretch() == (0.0, 1.0)
+    for _ in range(15):
+        trainer.progress.advance(0.1)
+    assert trainer.progress.phase == 1 and trainer.progress.stretch() == (0.0, 1.0)
 
 
 def test_a_budget_in_minutes_ends():
@@ -126,8 +131,8 @@ def test_a_budget_in_minutes_ends():
         make_kernel(), dca.Schedule.default(), DATA, config(steps=None, minutes=0.01)
     ).fit()
     assert trainer.step > 2
-    assert 0.6 <= trainer.seconds < 5.0
-    assert trainer.phase == 1
+    assert 0.3 <= trainer.seconds < 5.0
+    assert trainer.progress.phase == 1
 
 
 def test_resuming_goes_on_where_the_run_stopped(tmp_path):
@@ -278,12 +283,114 @@ def test_batches_go_through_the_data_once_an_epoch_with_their_labels():
         def __getitem__(self, index):
             return index[:, None]
 
-    stream = batches(Labelled(), 5, torch.Generator().manual_seed(0))
-    first, second = next(stream), next(stream)
+    stream = Batches(Labelled(), 5, seed=0)
+    first, second = stream(0), stream(1)
     seen = torch.cat([first[0], second[0]]).flatten()
     assert sorted(seen.tolist()) == list(range(10))
     assert torch.equal(seen, torch.cat([first[1], second[1]]))
-    z, label = next(batches(lambda n, g: torch.zeros(n, 2), 3, torch.Generator()))
+    later = Batches(Labelled(), 5, seed=0)
+    assert torch.equal(later(3)[0], stream(3)[0])  # whatever came before
+    assert torch.equal(later(1)[0], second[0])
+    assert not torch.equal(torch.cat([stream(2)[0], stream(3)[0]]).flatten(), seen)
+    z, label = Batches(lambda n, g: torch.rand(n, 2, generator=g), 3, seed=0)(7)
     assert z.shape == (3, 2) and label is None
+    assert torch.equal(Batches(lambda n, g: torch.rand(n, 2, generator=g), 3, seed=0)(7)[0], z)
     with pytest.raises(DataError, match="data has 4 examples; allowed: at least batch_size = 5"):
-        next(batches(torch.zeros(4, 1), 5, torch.Generator()))
+        Batches(torch.zeros(4, 1), 5, seed=0)
+
+
+def everything(trainer):
+    """All that a finished run leaves."""
+    slots = trainer.optimizer.state_dict()["state"]
+    return {
+        **weights(trainer.kernel),
+        **{f"ema.{i}": v for i, v in enumerate(trainer.ema.averages)},
+        **{f"{i}.{k}": v for i, slot in slots.items() for k, v in slot.items()},
+    }
+
+
+@pytest.mark.parametrize("cuts", [(1,), (7, 19, 20, 21, 35), (20,), (39,)])
+def test_a_run_that_was_cut_off_ends_bit_for_bit_as_one_that_was_not(cuts, tmp_path):
+    """Two parts and a data set of 4 batches an epoch, so that cuts fall into epochs and parts."""
+
+    class Killed(Exception):
+        pass
+
+    def run(folder, cut=None):
+        settings = config(steps=40, folder=str(folder), save_minutes=1e-9, seed=3)
+        trainer = dca.Trainer(make_kernel(), dca.Schedule.default(), DATA, settings)
+        update = trainer._update
+
+        def watch(*batch):
+            if trainer.step == cut:
+                raise Killed
+            return update(*batch)
+
+        trainer._update = watch
+        try:
+            trainer.fit(resume=folder.exists())
+        except Killed:
+            return None
+        return trainer
+
+    whole = run(tmp_path / "whole")
+    for cut in cuts:
+        assert run(tmp_path / "cut", cut) is None
+    parts = run(tmp_path / "cut")
+    first, second = everything(whole), everything(parts)
+    assert first.keys() == second.keys()
+    assert same(first, second)
+    losses = [[row["loss"] for row in t.history if row["step"] == 40] for t in (whole, parts)]
+    assert losses[0] and whole.step == parts.step == 40
+
+
+def test_an_interrupt_ends_the_step_and_saves(tmp_path):
+    class Interrupting(dca.Denoising):
+        def losses(self, *given):
+            if trainer.step == 5:
+                signal.raise_signal(signal.SIGTERM)
+            return super().losses(*given)
+
+    before = signal.getsignal(signal.SIGTERM)
+    settings = config(folder=str(tmp_path / "run"))
+    trainer = dca.Trainer(make_kernel(False), Interrupting(), DATA, settings)
+    with pytest.raises(KeyboardInterrupt, match="step 6 is saved in"):
+        trainer.fit()
+    assert signal.getsignal(signal.SIGTERM) is before
+    again = dca.Trainer(make_kernel(False), dca.Denoising(), DATA, settings)
+    assert again.fit(resume=True).step == 20
+    whole = dca.Trainer(make_kernel(False), dca.Denoising(), DATA, config()).fit()
+    assert same(everything(again), everything(whole))
+
+
+def test_minutes_become_steps_once_the_speed_is_known():
+    progress = Progress(
+        dca.Schedule.default(0.25), config(steps=None, minutes=1.0, learning_rate=1.0, warmup=0)
+    )
+    for _ in range(4):
+        progress.advance(1.0)
+        assert progress.steps == [None, None] and progress.learning_rate(9) == 1.0
+    progress.advance(1.0)  # 5 of 45 seconds: more than a tenth
+    assert progress.steps == [45, None]
+    saved = json.loads(json.dumps(progress.state()))
+    for _ in range(40):
+        assert progress.phase == 0
+        progress.advance(99.0)  # slower from now on: the number stays
+    assert progress.phase == 1
+    progress.advance(3.0)
+    assert progress.steps == [45, 5]
+    again = Progress(dca.Schedule.default(0.25), config(steps=None, minutes=1.0))
+    again.restore(saved)
+    assert again.steps == [45, None] and again.done == 5
+    with pytest.raises(ValueError, match="allowed: 1 phases"):
+        Progress(dca.Schedule.of(dca.Denoising()), config()).restore(saved)
+
+
+def test_phases_too_short_for_a_step_are_passed_over():
+    shares = dca.Schedule(tuple(dca.Phase(dca.Denoising(), share) for share in (0.01, 0.98, 0.01)))
+    progress = Progress(shares, config(steps=20))
+    assert progress.phase == 1 and progress.steps == [0, 20, 0]
+    for _ in range(20):
+        assert not progress.finished
+        progress.advance(0.1)
+    assert progress.finished
