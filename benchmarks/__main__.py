@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import cost, exact_law
+from benchmarks import cost, exact_law, kills
 
-for benchmark in (exact_law, cost):
+for benchmark in (exact_law, cost, kills):
     benchmark.main(sys.argv[1:])

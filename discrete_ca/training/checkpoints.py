@@ -37,13 +37,27 @@ def save_state(folder: Path, state: RunState) -> None:
         save_file(tensors, temporary / "state.safetensors")
         text = json.dumps(state.numbers, indent=2)
         (temporary / "state.json").write_text(text + "\n", encoding="utf-8")
+        for place in (*temporary.iterdir(), temporary):
+            _flush(place)
         if (folder / STATE).exists():
             shutil.rmtree(old, ignore_errors=True)  # left by a run killed before its last line
             os.replace(folder / STATE, old)
         os.replace(temporary, folder / STATE)
+        _flush(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _flush(place: Path) -> None:
+    """Let a file or a folder's entries reach the disk before what comes next."""
+    if os.name == "nt" and place.is_dir():
+        return
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def load_state(folder: Path) -> RunState | None:

@@ -68,6 +68,7 @@ class Trainer:
         self.seconds = 0.0
         self.progress = Progress(self.schedule, config)
         self.history: list[dict[str, float]] = []
+        self.pending: list[torch.Tensor] = []  # losses that are in no row of the history yet
         self._trainable = [p for p in kernel.parameters() if p.requires_grad]
         for phase in self.schedule.phases:
             if not self._parameters(phase):
@@ -129,17 +130,16 @@ class Trainer:
             self._restore(saved)
         self.kernel.train()
         with _Bar(config.progress) as bar, interrupts(folder is not None) as interrupted:
-            saved_at, losses = time.monotonic(), []
+            saved_at = time.monotonic()
             while not self.progress.finished:
                 begun = time.monotonic()
                 phase = self.progress.current
-                losses.append(self._update(*batches(self.step)))
+                self.pending.append(self._update(*batches(self.step)))
                 seconds = time.monotonic() - begun
                 self.seconds += seconds
                 self.progress.advance(seconds)
                 if self.step % _REPORT_EVERY == 0:
-                    self._report(losses, bar)
-                    losses = []
+                    self._report(bar)
                 if not self.progress.finished and self.progress.current.train != phase.train:
                     self.ema.copy_to_parameters()
                     self._start_part(self.progress.current)
@@ -157,11 +157,12 @@ class Trainer:
         self.kernel.eval()
         return self
 
-    def _report(self, losses: list[torch.Tensor], bar: _Bar) -> None:
+    def _report(self, bar: _Bar) -> None:
         row = {
             "step": self.step, "phase": self.progress.phase,
-            "loss": float(torch.stack(losses).nanmean()), "seconds": round(self.seconds, 3),
+            "loss": float(torch.stack(self.pending).nanmean()), "seconds": round(self.seconds, 3),
         }  # fmt: skip
+        self.pending = []
         self.history.append(row)
         bar.show(self.progress.place(), row)
 
@@ -197,7 +198,8 @@ class Trainer:
         state = RunState()
         state.numbers = {name: getattr(self, name) for name in _COUNTERS}
         state.numbers |= {"ema_step": self.ema.step, "progress": self.progress.state()}
-        state.tensors = {f"kernel.{k}": v for k, v in self.kernel.state_dict().items()}
+        state.tensors = {f"loss.{i}": loss for i, loss in enumerate(self.pending)}
+        state.tensors |= {f"kernel.{k}": v for k, v in self.kernel.state_dict().items()}
         state.tensors |= {f"ema.{i}": v for i, v in enumerate(self.ema.averages)}
         for i, slots in self.optimizer.state_dict()["state"].items():
             state.tensors |= {f"optimizer.{i}.{name}": value for name, value in slots.items()}
@@ -212,6 +214,8 @@ class Trainer:
             for name in _COUNTERS:
                 setattr(self, name, state.numbers[name])
             self.ema.step = state.numbers["ema_step"]
+            count = sum(key.startswith("loss.") for key in state.tensors)
+            self.pending = [state.tensors[f"loss.{i}"] for i in range(count)]
             weights = {k: state.tensors[f"kernel.{k}"] for k in self.kernel.state_dict()}
             self.kernel.load_state_dict(weights)
             for i, average in enumerate(self.ema.averages):
