@@ -70,10 +70,11 @@ def attempt(folder: Path, patience: float | None) -> bool:
 def left_by(folder: Path) -> dict[str, Any]:
     """Everything that a run leaves but its times, as bytes."""
     found: dict[str, Any] = {}
-    with safe_open(folder / "state/state.safetensors", framework="np") as file:
+    place = max((folder / "states").iterdir())
+    with safe_open(place / "state.safetensors", framework="np") as file:
         for name in file.keys():
             found[name] = file.get_tensor(name).tobytes()
-    numbers = json.loads((folder / "state/state.json").read_text())
+    numbers = json.loads((place / "state.json").read_text())
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     for rows in (numbers.pop("history"), [json.loads(line) for line in lines]):
         found[f"losses {len(found)}"] = [(row["step"], row["loss"]) for row in rows]

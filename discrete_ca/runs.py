@@ -25,7 +25,7 @@ from discrete_ca.data import DiscreteData
 from discrete_ca.errors import CheckpointError, ConfigError, unknown_name
 from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel, load_kernel
 from discrete_ca.objectives import ContrastiveAdjustment, Denoising, InverseLevel, Phase, Schedule
-from discrete_ca.serialization import read_json
+from discrete_ca.sealed import read_json
 from discrete_ca.training import TrainConfig
 
 MODEL, RUN_FILE = "model", "run.json"

@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -19,11 +18,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from discrete_ca.errors import CheckpointError
+from discrete_ca.sealed import read_json, read_sealed, write_sealed
 
 PACKAGE = "discrete_ca"
 CONFIG_FILE = "config.json"
@@ -194,37 +192,9 @@ def save_module(module: nn.Module, path: str | Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
         weights, text = Path(temporary, WEIGHTS_FILE), Path(temporary, CONFIG_FILE)
-        save_file(tensors, weights)
-        text.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        write_sealed(weights, tensors, text, config)
         os.replace(weights, folder / WEIGHTS_FILE)
         os.replace(text, folder / CONFIG_FILE)
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file.
-
-    Raises:
-        CheckpointError: for a missing, truncated or otherwise unreadable file.
-    """
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"'{path}' cannot be read: {error}") from error
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file.
-
-    Raises:
-        CheckpointError: for a missing file, broken JSON or anything but an object.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"'{path}' cannot be read: {error}") from error
-    if not isinstance(found, dict):
-        raise CheckpointError(f"'{path}' holds a {type(found).__name__}; allowed: a JSON object")
-    return found
 
 
 def load_module(
@@ -248,7 +218,7 @@ def load_module(
     unknown = set(given or ()) - set(config.get("args") or ())
     if unknown:
         raise CheckpointError(f"arguments {sorted(unknown)} are not among the saved ones")
-    tensors = read_tensors(folder / WEIGHTS_FILE)
+    tensors, config = read_sealed(folder / WEIGHTS_FILE, folder / CONFIG_FILE)
     module = build(config, tensors, trust_code, given)
     weights = {k: v for k, v in tensors.items() if not k.startswith(_ARGUMENT)}
     try:

@@ -10,6 +10,7 @@ import discrete_ca as dca
 from discrete_ca import serialization
 from discrete_ca.errors import CheckpointError
 from discrete_ca.kernels import VariancePreserving
+from discrete_ca.sealed import read_sealed, write_sealed
 
 
 def rotate(level):
@@ -124,10 +125,10 @@ def test_a_checkpoint_of_another_class_is_refused(tmp_path):
 
 
 def change(folder, **values):
-    place = folder / "config.json"
-    config = json.loads(place.read_text())
+    """Another config, sealed as its own: what a stranger's checkpoint may hold."""
+    tensors, config = read_sealed(folder / "model.safetensors", folder / "config.json")
     config.update(values)
-    place.write_text(json.dumps(config))
+    write_sealed(folder / "model.safetensors", tensors, folder / "config.json", config)
 
 
 def test_damage_is_refused_by_name(tmp_path):
@@ -195,6 +196,11 @@ def test_damage_is_refused_by_name(tmp_path):
     KERNELS["matrix"]().save_pretrained(tmp_path / "tensor")
     folder = tmp_path / "tensor"
     (folder / "model.safetensors").write_bytes((fresh("x") / "model.safetensors").read_bytes())
+    with pytest.raises(CheckpointError, match="belongs to another checkpoint"):
+        dca.load_kernel(folder)
+    others, _ = read_sealed(fresh("y") / "model.safetensors", fresh("y") / "config.json")
+    config = json.loads((folder / "config.json").read_text())
+    write_sealed(folder / "model.safetensors", others, folder / "config.json", config)
     with pytest.raises(CheckpointError, match="tensor 'kernel.corruption.source' is missing"):
         dca.load_kernel(folder)
 
@@ -213,7 +219,7 @@ def test_configured_records_the_outermost_arguments():
 
 
 def test_names_reached_through_an_import_of_ours_need_trust():
-    for name in ("discrete_ca.serialization:os.system", "discrete_ca.serialization:json.loads"):
+    for name in ("discrete_ca.serialization:os.system", "discrete_ca.sealed:json.loads"):
         with pytest.raises(CheckpointError, match="is not part of discrete_ca"):
             serialization.resolve(name)
     assert serialization.resolve("discrete_ca.corruption:Uniform") is dca.corruption.Uniform

@@ -1,22 +1,32 @@
-"""Saving and resuming a run: safetensors and JSON, written beside their place and moved there."""
+"""Saving and resuming a run: sealed states, the newest whole one is taken.
+
+``folder/states/00000120/`` holds the state after step 120. A state is written beside its place and
+moved there, the newest `KEPT` are kept, and a lock keeps a second trainer out of the folder.
+"""
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 from discrete_ca.errors import CheckpointError
-from discrete_ca.serialization import read_json, read_tensors
+from discrete_ca.sealed import flush, read_sealed, write_sealed
 
-STATE = "state"
+STATES, LOCK = "states", ".lock"
+KEPT = 2
+_TENSORS, _NUMBERS = "state.safetensors", "state.json"
+_SAVING = ".saving-"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -27,63 +37,86 @@ class RunState:
     tensors: dict[str, Tensor] = field(default_factory=dict)
 
 
-def save_state(folder: Path, state: RunState) -> None:
-    """Write the state to ``folder/state``; an older one is replaced only by a whole one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder, prefix=".saving-"))
-    old = folder / f".old-{STATE}"
-    try:
-        tensors = {k: v.detach().cpu().contiguous() for k, v in state.tensors.items()}
-        save_file(tensors, temporary / "state.safetensors")
-        text = json.dumps(state.numbers, indent=2)
-        (temporary / "state.json").write_text(text + "\n", encoding="utf-8")
-        for place in (*temporary.iterdir(), temporary):
-            _flush(place)
-        if (folder / STATE).exists():
-            shutil.rmtree(old, ignore_errors=True)  # left by a run killed before its last line
-            os.replace(folder / STATE, old)
-        os.replace(temporary, folder / STATE)
-        _flush(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _flush(place: Path) -> None:
-    """Let a file or a folder's entries reach the disk before what comes next."""
-    if os.name == "nt" and place.is_dir():
-        return
-    handle = os.open(place, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def load_state(folder: Path) -> RunState | None:
-    """The saved state of a run; None where there is none.
+@contextmanager
+def owned(folder: Path, resume: bool) -> Iterator[None]:
+    """Hold the folder of a run while it trains.
 
     Raises:
-        CheckpointError: for a state that is there and cannot be read.
+        CheckpointError: for a place that is no folder or cannot be written, one that another
+            trainer holds, or one with a run that would be overwritten.
     """
-    place = folder / STATE
-    if not place.exists():
-        place = folder / f".old-{STATE}"  # killed between two renames
-    if not place.exists():
-        return None
-    return RunState(read_json(place / "state.json"), read_tensors(place / "state.safetensors"))
+    from filelock import FileLock, Timeout
 
-
-def check_folder(folder: Path, resume: bool) -> None:
-    """Refuse a folder that is a file, or that holds a run which would be overwritten.
-
-    Raises:
-        CheckpointError: naming the folder and what to do.
-    """
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"folder '{folder}' is a file; allowed: a folder")
-    if not resume and any((folder / name).exists() for name in (STATE, f".old-{STATE}")):
+    if not resume and _saved(folder):
         raise CheckpointError(
             f"folder '{folder}' holds a run already; pass resume=True to go on with it, "
             "or name another folder"
         )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK, timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise CheckpointError(f"folder '{folder}' is in use by another trainer") from error
+    except OSError as error:
+        raise CheckpointError(f"folder '{folder}' cannot be written: {error}") from error
+    try:
+        for left in folder.glob(f"{STATES}/{_SAVING}*"):  # by a run killed while it saved
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+    finally:
+        lock.release()
+
+
+def _saved(folder: Path) -> list[Path]:
+    """The states in a folder, the newest first."""
+    places = (folder / STATES).glob("[0-9]*") if (folder / STATES).is_dir() else ()
+    return sorted((place for place in places if place.name.isdigit()), reverse=True)
+
+
+def save_state(folder: Path, state: RunState, step: int) -> None:
+    """Write the state after `step`; what was there before stays until the new one is whole.
+
+    Raises:
+        CheckpointError: for a disk that is full or a folder that cannot be written.
+    """
+    place = folder / STATES / f"{step:08d}"
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=place.parent, prefix=_SAVING))
+        try:
+            write_sealed(temporary / _TENSORS, state.tensors, temporary / _NUMBERS, state.numbers)
+            flush(temporary)
+            if place.exists():  # the same step once more: a run that was extended
+                shutil.rmtree(place)
+            os.replace(temporary, place)
+            flush(place.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except (OSError, RuntimeError) as error:  # safetensors reports a full disk as its own error
+        raise CheckpointError(f"step {step} cannot be saved in '{folder}': {error}") from error
+    for old in _saved(folder)[KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def load_state(folder: Path) -> RunState | None:
+    """The newest whole state of a run; None where there is none. What is passed over is logged.
+
+    Raises:
+        CheckpointError: where there are states and none is whole.
+    """
+    passed_over = []
+    for place in _saved(folder):
+        try:
+            tensors, numbers = read_sealed(place / _TENSORS, place / _NUMBERS)
+        except CheckpointError as error:
+            passed_over.append(str(error))
+            continue
+        for reason in passed_over:
+            log.warning("passed over: %s", reason)
+        return RunState(numbers, tensors)
+    if passed_over:
+        raise CheckpointError(f"no state in '{folder}' is whole: {'; '.join(passed_over)}")
+    return None

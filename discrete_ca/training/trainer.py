@@ -19,7 +19,7 @@ from discrete_ca.errors import CheckpointError, ConfigError, NonFiniteError, unk
 from discrete_ca.kernels import TransitionKernel
 from discrete_ca.objectives import Objective, Phase, Schedule
 from discrete_ca.training.batches import Batches, Source
-from discrete_ca.training.checkpoints import RunState, check_folder, load_state, save_state
+from discrete_ca.training.checkpoints import RunState, load_state, owned, save_state
 from discrete_ca.training.config import TrainConfig
 from discrete_ca.training.ema import EMA
 from discrete_ca.training.progress import Progress
@@ -118,11 +118,16 @@ class Trainer:
             KeyboardInterrupt: after an interrupt.
         """
         config = self.config
-        if resume and config.folder is None:
-            raise ConfigError("resume was True without a folder; name the folder in the config")
-        folder = None if config.folder is None else Path(config.folder)
-        if folder is not None:
-            check_folder(folder, resume)
+        if config.folder is None:
+            if resume:
+                raise ConfigError("resume was True without a folder; name the folder in the config")
+            return self._fit(None, resume)
+        folder = Path(config.folder)
+        with owned(folder, resume):
+            return self._fit(folder, resume)
+
+    def _fit(self, folder: Path | None, resume: bool) -> Trainer:
+        config = self.config
         batches = Batches(self.data, config.batch_size, config.seed)
         self.progress = Progress(self.schedule, config)
         self._start_part(self.progress.current)
@@ -203,7 +208,7 @@ class Trainer:
         state.tensors |= {f"ema.{i}": v for i, v in enumerate(self.ema.averages)}
         for i, slots in self.optimizer.state_dict()["state"].items():
             state.tensors |= {f"optimizer.{i}.{name}": value for name, value in slots.items()}
-        save_state(folder, state)
+        save_state(folder, state, self.step)
         lines = "".join(json.dumps(row) + "\n" for row in self.history)
         (folder / "metrics.jsonl").write_text(lines, encoding="utf-8")
 

@@ -9,7 +9,9 @@ from torch import nn
 
 import discrete_ca as dca
 from discrete_ca.errors import CheckpointError, ConfigError, DataError, NonFiniteError
+from discrete_ca.training import checkpoints
 from discrete_ca.training.batches import Batches
+from discrete_ca.training.checkpoints import load_state
 from discrete_ca.training.ema import EMA
 from discrete_ca.training.progress import Progress
 
@@ -189,40 +191,72 @@ def test_what_the_caller_froze_stays_frozen():
         dca.Trainer(kernel, dca.Schedule((phase,)), DATA, config())
 
 
-def test_a_run_killed_between_two_renames_is_kept(tmp_path):
-    settings = config(folder=str(tmp_path))
+def states_in(folder):
+    return sorted(place.name for place in (folder / "states").iterdir())
+
+
+def test_the_newest_states_are_kept_and_a_run_can_be_extended(tmp_path):
+    settings = config(folder=str(tmp_path), save_minutes=1e-9)
     dca.Trainer(make_kernel(), dca.Denoising(), DATA, settings).fit()
-    (tmp_path / "state").rename(tmp_path / ".old-state")
-    with pytest.raises(CheckpointError, match="holds a run already"):
-        dca.Trainer(make_kernel(), dca.Denoising(), DATA, settings).fit()
-    trainer = dca.Trainer(
-        make_kernel(), dca.Denoising(), DATA, config(steps=25, folder=str(tmp_path))
-    )
-    assert trainer.fit(resume=True).step == 25
-    assert not (tmp_path / ".old-state").exists()
-    (tmp_path / ".old-state").mkdir()
-    (tmp_path / ".old-state/left").write_text("by a run killed before its last line")
-    trainer = dca.Trainer(
-        make_kernel(), dca.Denoising(), DATA, config(steps=30, folder=str(tmp_path))
-    )
-    assert trainer.fit(resume=True).step == 30
+    assert states_in(tmp_path) == ["00000019", "00000020"]
+    (tmp_path / "states/.saving-x").mkdir()  # left by a run killed while it saved
+    longer = config(steps=25, folder=str(tmp_path))
+    assert dca.Trainer(make_kernel(), dca.Denoising(), DATA, longer).fit(resume=True).step == 25
+    assert states_in(tmp_path) == ["00000020", "00000025"]
     with pytest.raises(ConfigError, match="resume was True without a folder"):
         dca.Trainer(make_kernel(), dca.Denoising(), DATA, config()).fit(resume=True)
+
+
+def test_a_second_trainer_is_kept_out(tmp_path):
+    settings = config(folder=str(tmp_path))
+
+    class Nested(dca.Denoising):
+        def losses(self, *given):
+            if not refused:
+                with pytest.raises(CheckpointError, match="is in use by another trainer"):
+                    second = dca.Trainer(make_kernel(False), dca.Denoising(), DATA, settings)
+                    second.fit(resume=True)
+                refused.append(1)
+            return super().losses(*given)
+
+    refused = []
+    dca.Trainer(make_kernel(False), Nested(), DATA, settings).fit()
+    assert refused
+
+
+def test_a_full_disk_is_named_and_harms_nothing(tmp_path, monkeypatch):
+    settings = config(folder=str(tmp_path), save_minutes=1e-9)
+    trainer = dca.Trainer(make_kernel(False), dca.Denoising(), DATA, settings)
+    write = checkpoints.write_sealed
+
+    def full(place, *rest):
+        write(place, *rest)
+        if trainer.step > 7:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "write_sealed", full)
+    with pytest.raises(CheckpointError, match=r"step 8 cannot be saved in .*No space left"):
+        trainer.fit()
+    monkeypatch.undo()
+    assert states_in(tmp_path) == ["00000006", "00000007"]
+    again = dca.Trainer(make_kernel(False), dca.Denoising(), DATA, settings).fit(resume=True)
+    assert again.step == 20
 
 
 def test_a_run_is_not_overwritten(tmp_path):
     settings = config(folder=str(tmp_path / "run"))
     dca.Trainer(make_kernel(), dca.Denoising(), DATA, settings).fit()
-    before = (tmp_path / "run/state/state.safetensors").read_bytes()
+    place = tmp_path / "run/states/00000020/state.safetensors"
+    before = place.read_bytes()
     with pytest.raises(CheckpointError, match="holds a run already; pass resume=True"):
         dca.Trainer(make_kernel(), dca.Denoising(), DATA, settings).fit()
-    assert (tmp_path / "run/state/state.safetensors").read_bytes() == before
+    assert place.read_bytes() == before
     wide = dca.CategoricalNoiseKernel(
         dca.nn.MLP(2, 2, shape=(3,), width=8), dca.corruption.Uniform(2)
     )
     with pytest.raises(CheckpointError, match="does not fit this kernel"):
         dca.Trainer(wide, dca.Denoising(), DATA, settings).fit(resume=True)
-    assert (tmp_path / "run/state/state.safetensors").read_bytes() == before
+    assert place.read_bytes() == before
     (tmp_path / "file").write_text("mine")
     with pytest.raises(CheckpointError, match="is a file; allowed: a folder"):
         bad = config(folder=str(tmp_path / "file"))
@@ -230,12 +264,17 @@ def test_a_run_is_not_overwritten(tmp_path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_truncated_state_is_refused_by_name(tmp_path):
-    settings = config(folder=str(tmp_path))
+def test_the_newest_whole_state_is_taken_and_the_damaged_named(tmp_path, caplog):
+    settings = config(folder=str(tmp_path), save_minutes=1e-9)
     dca.Trainer(make_kernel(), dca.Denoising(), DATA, settings).fit()
-    place = tmp_path / "state/state.safetensors"
+    place = tmp_path / "states/00000020/state.safetensors"
     place.write_bytes(place.read_bytes()[:-10])
-    with pytest.raises(CheckpointError, match=r"state.safetensors' cannot be read"):
+    state = load_state(tmp_path)
+    assert state.numbers["step"] == 19
+    assert "passed over" in caplog.text and "00000020/state.safetensors' cannot" in caplog.text
+    older = tmp_path / "states/00000019/state.json"
+    older.write_text(older.read_text().replace('"step": 19', '"step": 18'))
+    with pytest.raises(CheckpointError, match=r"no state in .* is whole: .*00000019/state.json"):
         dca.Trainer(make_kernel(), dca.Denoising(), DATA, settings).fit(resume=True)
 
 
