@@ -170,7 +170,7 @@ def build(
     }
     try:
         return cls(**made)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # whatever a constructor makes of arguments that are not its own
         raise CheckpointError(f"class '{value['class']}' refused its arguments: {error}") from error
 
 
@@ -215,7 +215,8 @@ def load_module(
     config = read_json(folder / CONFIG_FILE)
     if config.get("format") != 1:
         raise CheckpointError(f"'{folder}' has format {config.get('format')!r}; allowed: 1")
-    unknown = set(given or ()) - set(config.get("args") or ())
+    recorded = config.get("args")
+    unknown = set(given or ()) - set(recorded if isinstance(recorded, dict) else ())
     if unknown:
         raise CheckpointError(f"arguments {sorted(unknown)} are not among the saved ones")
     tensors, config = read_sealed(folder / WEIGHTS_FILE, folder / CONFIG_FILE)
