@@ -35,7 +35,10 @@ class Ensemble(nn.Module):
 
     def forward(self, *inputs: Tensor, **_: Any) -> Tensor:
         """As each member's, (B, ...)."""
-        assert self.members is not None and len(self.members) % self.count == 0
+        assert self.members is not None
+        shares = self.members.bincount(minlength=self.count)
+        if not bool((shares == shares[0]).all()):
+            raise ValueError(f"examples a member: {shares.tolist()}; allowed: as many of each")
         order = self.members.argsort(stable=True)
         grouped = [t[order].unflatten(0, (self.count, -1)) for t in inputs]
         template = self._template[0]

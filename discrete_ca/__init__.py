@@ -1,7 +1,17 @@
 """Discrete-state generative modelling with Markov kernels whose stationary law is the data."""
 
 from discrete_ca import corruption, data, diagnostics, distributions, draws, metrics, nn
-from discrete_ca.chains import RunInfo, cosine_levels, inpaint, linear_levels, run, sample, variants
+from discrete_ca.chains import (
+    RunInfo,
+    cosine_levels,
+    inpaint,
+    linear_levels,
+    read_out,
+    run,
+    sample,
+    variants,
+)
+from discrete_ca.data import DiscreteData
 from discrete_ca.kernels import (
     CategoricalNoiseKernel,
     GaussianNoiseKernel,
@@ -24,6 +34,7 @@ __all__ = [
     "CategoricalNoiseKernel",
     "ContrastiveAdjustment",
     "Denoising",
+    "DiscreteData",
     "GaussianNoiseKernel",
     "InverseLevel",
     "Objective",
@@ -44,6 +55,7 @@ __all__ = [
     "load_kernel",
     "metrics",
     "nn",
+    "read_out",
     "run",
     "sample",
     "variants",

@@ -172,6 +172,23 @@ def _device(kernel: TransitionKernel) -> torch.device:
     return next((p.device for p in kernel.parameters()), torch.device("cpu"))
 
 
+def _labels(label: Tensor | int | None, count: int, device: torch.device) -> Tensor | None:
+    """Labels (N,), from one for all or one each.
+
+    Raises:
+        TypeError: for labels that are no whole numbers.
+        ValueError: for another shape.
+    """
+    if label is None:
+        return None
+    found = torch.as_tensor(label, device=device)
+    if found.is_floating_point() or found.dtype == torch.bool:
+        raise TypeError(f"label has dtype {found.dtype}; allowed: whole numbers")
+    if found.shape not in ((), (count,)):
+        raise ValueError(f"label has shape {tuple(found.shape)}; allowed: () or ({count},)")
+    return found.long().expand(count)
+
+
 def _schedule(levels: Sequence[float] | None, moves: int, lowest: float) -> list[float]:
     found = cosine_levels(moves, lowest) if levels is None else [*levels]
     if len(found) < 2 or any(not 0 <= b <= 1 for b in found):
@@ -191,7 +208,7 @@ def sample(
     levels: Sequence[float] | None = None,
     lowest: float = 0.02,
     draw: bool = False,
-    label: Tensor | None = None,
+    label: Tensor | int | None = None,
     chunk: int = 256,
     generator: torch.Generator | None = None,
     progress: bool = True,
@@ -208,7 +225,7 @@ def sample(
         levels: the T + 1 levels, from 1 down; None for `cosine_levels`.
         lowest: the last level, where `levels` is None.
         draw: read out by a draw instead of the mode.
-        label: labels (N,), for networks that declare them.
+        label: one label, or labels (N,), for networks that declare them.
         chunk: how many samples are run at once.
         generator: source of randomness.
         progress: show a bar when it takes longer than ten seconds.
@@ -230,13 +247,12 @@ def sample(
     schedule = _schedule(levels, moves, lowest)
     checks.positive(correctors, "correctors", least=0)
     checks.positive(count, "count")
-    if label is not None and label.shape != (count,):
-        raise ValueError(f"label has shape {tuple(label.shape)}; allowed: ({count},)")
+    labels = _labels(label, count, _device(kernel))
     steps = (len(schedule) - 1) * (1 + correctors)
 
     def work(piece: slice, tick: Callable[[], None]) -> Tensor:
         x = kernel.initial(piece.stop - piece.start, tuple(shape), generator, _device(kernel))
-        part = None if label is None else label[piece]
+        part = None if labels is None else labels[piece]
         return _anneal(kernel, x, schedule, correctors, draw, part, None, generator, tick)
 
     z = _in_chunks(work, count, chunk, steps, progress)
@@ -250,7 +266,7 @@ def variants(
     *,
     level: float = 0.2,
     steps: int = 20,
-    label: Tensor | None = None,
+    label: Tensor | int | None = None,
     known: checks.Known | None = None,
     draw: bool = False,
     chunk: int = 256,
@@ -268,7 +284,7 @@ def variants(
         n: how many variants.
         level: b.
         steps: equal-level steps.
-        label: one label, shape (), for networks that declare it.
+        label: one label, for networks that declare it.
         known: (mask, values), each of shape S; mask True = generate.
         draw: read out by a draw instead of the mode.
         chunk: how many are run at once.
@@ -292,7 +308,7 @@ def variants(
         count = piece.stop - piece.start
         start = z.to(_device(kernel)).expand(count, *z.shape)
         pair = None if known is None else checks.known_sites(known, start)
-        part = None if label is None else label.expand(count)
+        part = _labels(label, count, _device(kernel))
         x = kernel.corrupt(start, level, generator)
         for state in run(kernel, x, level, steps, label=part, known=pair, generator=generator):
             x = state
@@ -314,7 +330,7 @@ def inpaint(
     levels: Sequence[float] | None = None,
     lowest: float = 0.02,
     draw: bool = False,
-    label: Tensor | None = None,
+    label: Tensor | int | None = None,
     chunk: int = 256,
     generator: torch.Generator | None = None,
     progress: bool = True,
@@ -337,7 +353,7 @@ def inpaint(
         levels: the T + 1 levels, from 1 down; None for `cosine_levels`.
         lowest: the last level, where `levels` is None.
         draw: read out by a draw instead of the mode.
-        label: one label, shape (), for networks that declare it.
+        label: one label, for networks that declare it.
         chunk: how many are run at once.
         generator: source of randomness.
         progress: show a bar when it takes longer than ten seconds.
@@ -370,7 +386,7 @@ def inpaint(
     def work(piece: slice, tick: Callable[[], None]) -> Tensor:
         count = piece.stop - piece.start
         x = kernel.initial(count, tuple(z.shape), generator, _device(kernel))
-        part = None if label is None else label.expand(count)
+        part = _labels(label, count, _device(kernel))
         known = checks.known_sites((mask, torch.where(mask, torch.zeros_like(z), z)), x)
         return _anneal(kernel, x, schedule, correctors, draw, part, known, generator, tick)
 

@@ -86,14 +86,16 @@ class Categorical(Distribution):
     @cached_property
     def log_probs(self) -> Tensor:
         """Normalised log-probabilities in at least float32, (B, *S, K)."""
-        log_probs = torch.log_softmax(self.logits, -1, dtype=wide(self.logits.dtype))
+        with torch.set_grad_enabled(self.logits.requires_grad):  # kept for later, with its gradient
+            log_probs = torch.log_softmax(self.logits, -1, dtype=wide(self.logits.dtype))
         self._check(log_probs[..., 0])  # one bad logit makes its whole row NaN
         if self.fixed is None:
             return log_probs
         mask, values = self.fixed
         every = torch.arange(log_probs.shape[-1], device=log_probs.device)
         point = torch.where(values.unsqueeze(-1) == every, 0.0, -torch.inf).to(log_probs.dtype)
-        return torch.where(mask.unsqueeze(-1), point, log_probs)
+        with torch.set_grad_enabled(log_probs.requires_grad):
+            return torch.where(mask.unsqueeze(-1), point, log_probs)
 
     def _check(self, values: Tensor) -> None:
         if bool(values.isnan().any()):
@@ -119,6 +121,7 @@ class Categorical(Distribution):
 
     def sample_at(self, sites: tuple[Tensor, ...], generator: torch.Generator | None) -> Tensor:
         """Draws at n sites alone, named by their indices into (B, *S); long, (n,)."""
+        self._check(self.logits.reshape(self.logits.shape[0], -1)[:, 0])  # also where none is drawn
         z = self._draw(self.logits[sites], generator)
         if self.fixed is None:
             return z
@@ -222,11 +225,24 @@ class CategoricalTransition(Transition):
             mask, values = self.known
             fresh, y = fresh & mask, torch.where(mask, y, values)
         sites = fresh.nonzero(as_tuple=True)
+        if not len(sites[0]):
+            return y.clone()
         z = self.law.sample_at(sites, generator)
-        return y.index_put(sites, self.corruption.sample(z, level[sites[0]], generator))
+        if self.corruption.linear:  # a site alone costs what it costs among others
+            return y.index_put(sites, self.corruption.sample(z, level[sites[0]], generator))
+        whole = torch.zeros_like(y).index_put(sites, z)
+        return torch.where(fresh, self.corruption.sample(whole, level, generator), y)
 
     def log_prob(self, y: Tensor) -> Tensor:
-        """Log-probability of y, (B,); differentiable in the network."""
+        """Log-probability of y, (B,); differentiable in the network.
+
+        Raises:
+            TypeError: for y that does not hold int64.
+            ValueError: for y of another shape than x, or values that are no states.
+        """
+        checks.states(y, self.corruption.num_states, "y")
+        if y.shape != self.x.shape:
+            raise ValueError(f"y has shape {tuple(y.shape)}; allowed: {tuple(self.x.shape)}")
         if self._mixture:
             held, level = self.corruption.couple(self.hold, self.b_x, self.b_y)
             if self.corruption.pointwise:

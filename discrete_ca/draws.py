@@ -8,7 +8,7 @@ All draws of categories and holds go through these two functions.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -84,29 +84,49 @@ def _weights(logits: Tensor, highest: Tensor | None = None) -> tuple[Tensor, Ten
     return (logits - highest[:, None]).exp_(), highest
 
 
-def _draw_two(logits: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    first, second = logits.double().unbind(-1)
-    return (u >= torch.sigmoid(first - second)).long(), torch.maximum(first, second)
+def _in_pieces(
+    work: Callable[..., tuple[Tensor, Tensor]], rows: Tensor, *others: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What `work` makes of each piece, joined: no copy of the logits is ever whole."""
+    parts = [work(*piece) for piece in pieces(rows, *others)]
+    first, second = (torch.cat(each) for each in zip(*parts, strict=True))
+    return first, second
 
 
-def _draw_few(logits: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    weights, highest = _weights(logits)
-    return _invert(weights, u)[0], highest
+def _draw_two(rows: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    def work(logits: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        first, second = logits.double().unbind(-1)
+        return (u >= torch.sigmoid(first - second)).long(), torch.maximum(first, second)
+
+    return _in_pieces(work, rows, u)
 
 
-def _draw_many(logits: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+def _draw_few(rows: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    def work(logits: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        weights, highest = _weights(logits)
+        return _invert(weights, u)[0], highest
+
+    return _in_pieces(work, rows, u)
+
+
+def _draw_many(rows: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     """First a block of categories by the blocks' sums, then a member by what is left of u."""
-    num = logits.shape[1]
-    parts = []
-    for (part,) in pieces(logits):  # so that no copy of the logits is made
-        weights, top = _weights(part)
-        parts.append((_blocks(weights).sum(-1), top))
-    sums, highest = (torch.cat(each) for each in zip(*parts, strict=True))
-    block, rest = _invert(sums, u)
-    place = block[:, None] * _BLOCK + torch.arange(_BLOCK, device=u.device)
-    chosen = logits.gather(-1, place.clamp(max=num - 1)).masked_fill_(place >= num, -torch.inf)
-    member, _ = _invert(_weights(chosen, highest)[0], rest)
-    return block * _BLOCK + member, highest
+    num = rows.shape[1]
+
+    def block_sums(logits: Tensor) -> tuple[Tensor, Tensor]:
+        weights, highest = _weights(logits)
+        return _blocks(weights).sum(-1), highest
+
+    def member(sums: Tensor, logits: Tensor, highest: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        block, rest = _invert(sums, u)
+        place = block[:, None] * _BLOCK + torch.arange(_BLOCK, device=u.device)
+        chosen = logits.gather(-1, place.clamp(max=num - 1))
+        weights, _ = _weights(chosen.masked_fill_(place >= num, -torch.inf), highest)
+        index, rest = _invert(weights, rest)
+        return block * _BLOCK + index, rest
+
+    sums, highest = _in_pieces(block_sums, rows)
+    return _in_pieces(member, sums, rows, highest, u)[0], highest
 
 
 def _blocks(weights: Tensor) -> Tensor:

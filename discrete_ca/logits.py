@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-PIECE = 1 << 17
-"""Entries of logits that are worked on at once."""
+PIECE, LARGE_PIECE = 1 << 17, 1 << 26
+"""Entries of logits that are worked on at once, on a processor and on a device of its own."""
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:
@@ -28,18 +28,19 @@ def wide(dtype: torch.dtype) -> torch.dtype:
 
 
 def pieces(rows: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Rows (N, K), and other tensors of N rows, cut into pieces of at most `PIECE` entries.
+    """Rows (N, K), and other tensors of N rows, cut into pieces of some number of entries.
 
     Example:
         >>> [part.shape[0] for part, in pieces(torch.zeros(5, PIECE // 2))]
         [2, 2, 1]
     """
-    size = max(1, PIECE // rows.shape[-1])
+    entries = PIECE if rows.device.type == "cpu" else LARGE_PIECE
+    size = max(1, entries // rows.shape[-1])
     return zip(*(t.split(size) for t in (rows, *others)), strict=True)
 
 
 def log_prob_at(logits: Tensor, index: Tensor) -> Tensor:
-    """``log softmax(logits)[index]``, differentiable (once) in the logits.
+    """``log softmax(logits)[index]``, differentiable in the logits.
 
     Args:
         logits: any floating dtype, shape (..., K); -inf excludes a category.
@@ -49,28 +50,42 @@ def log_prob_at(logits: Tensor, index: Tensor) -> Tensor:
         Log-probabilities (...) in at least float32; NaN where a row of logits has NaN, +inf or
         nothing but -inf.
 
+    Raises:
+        ValueError: for an index of another shape.
+
     Example:
         >>> log_prob_at(torch.tensor([[0.0, 0.0]]), torch.tensor([1])).exp()
         tensor([0.5000])
     """
+    if index.shape != logits.shape[:-1]:
+        allowed = tuple(logits.shape[:-1])
+        raise ValueError(f"index has shape {tuple(index.shape)}; allowed: {allowed}")
     found: Tensor = _LogProbAt.apply(logits, index)
     return found
 
 
 class _LogProbAt(torch.autograd.Function):
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, index: Tensor) -> Tensor:
+    def forward(logits: Tensor, index: Tensor) -> Tensor:
         rows = logits.reshape(-1, logits.shape[-1])
         at = index.reshape(-1, 1)
         dtype = wide(logits.dtype)
         found = [part.log_softmax(-1, dtype=dtype).gather(-1, i) for part, i in pieces(rows, at)]
-        ctx.save_for_backward(logits, index)
         return torch.cat(found).reshape(index.shape)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         logits, index = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a gradient of the gradient is asked for
+            probs = logits.softmax(-1, dtype=gradient.dtype)
+            slope = torch.zeros_like(probs).scatter(-1, index.unsqueeze(-1), 1.0) - probs
+            return (slope * gradient.unsqueeze(-1)).to(logits.dtype), None
         rows = logits.reshape(-1, logits.shape[-1])
         at, scale = index.reshape(-1, 1), gradient.reshape(-1, 1)
         out = torch.empty_like(rows)

@@ -215,7 +215,8 @@ class ContrastiveAdjustment(Objective):
             label_part = None if label is None else label[rows]
             with torch.set_grad_enabled(with_gradient and torch.is_grad_enabled()):
                 forward = kernel.transition(x[rows], b[rows], label=label_part, known=known_part)
-            y[rows] = forward.sample(generator)
+            with torch.no_grad():
+                y[rows] = forward.sample(generator)
             read_out = getattr(forward, "read_out", None)
             if self.denoising_weight > 0 and with_gradient and read_out is not None:
                 scale = min(1.0, 2 * (1 - kernel.hold)) * len(x) / len(rows)

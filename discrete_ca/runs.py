@@ -10,6 +10,8 @@ import dataclasses
 import importlib
 import inspect
 import json
+import os
+import sys
 import tomllib
 import types
 import typing
@@ -20,7 +22,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from discrete_ca import corruption, data, nn
+from discrete_ca import corruption, data, nn, serialization
 from discrete_ca.data import DiscreteData
 from discrete_ca.errors import CheckpointError, ConfigError, unknown_name
 from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel, load_kernel
@@ -28,7 +30,7 @@ from discrete_ca.objectives import ContrastiveAdjustment, Denoising, InverseLeve
 from discrete_ca.sealed import read_json
 from discrete_ca.training import TrainConfig
 
-MODEL, RUN_FILE = "model", "run.json"
+MODEL, RUN_FILE, SETTINGS_FILE = "model", "run.json", "settings.json"
 
 
 @dataclass(frozen=True)
@@ -231,21 +233,23 @@ def user_class(name: str, what: str, known: Mapping[str, Any]) -> Any:
     module, colon, attribute = name.partition(":")
     if not colon:
         raise ConfigError(unknown_name(what, name, [*known, "package.module:Name"]))
+    if os.getcwd() not in sys.path:  # as `python -m` does
+        sys.path.insert(0, os.getcwd())
     try:
         found: Any = importlib.import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"{what} '{name}' cannot be imported: {error}") from error
+    except Exception as error:  # whatever a user's module does
+        raise ConfigError(f"{what} '{name}' cannot be imported: {error!r}") from error
     return found
 
 
 def _make(cls: Any, what: str, available: Mapping[str, Any]) -> Any:
     """Call `cls` with those of the arguments that it declares."""
-    declared = inspect.signature(cls).parameters
     try:
+        declared = inspect.signature(cls).parameters
         return cls(**{k: v for k, v in available.items() if k in declared})
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         names = ", ".join(available)
         raise ConfigError(f"{what} {cls.__name__}: {error}; it is given {names}") from error
 
@@ -261,15 +265,19 @@ def build_kernel(config: RunConfig, examples: DiscreteData) -> TransitionKernel:
         config.kernel.corruption, "corruption", _CORRUPTIONS
     )
     noise = _make(noise_class, "corruption", {"num_categories": k})
+    if not isinstance(noise, corruption.Corruption):
+        raise ConfigError(f"corruption was {config.kernel.corruption}; allowed: a Corruption")
     classes = None
     if config.net.labels:
         if examples.labels is None:
             raise ConfigError("net.labels was true, but the data have no labels; allowed: false")
         classes = int(examples.labels.max()) + 1
     net = _net(config.net, k, noise.num_states, shape, classes)
-    images = isinstance(net, nn.UNet)
+    if not isinstance(net, torch.nn.Module):
+        raise ConfigError(f"net was {config.net.kind}; allowed: a torch.nn.Module")
     head: torch.nn.Module | None = None
     if config.kernel.head:
+        images = _looks_like_images(shape)
         head = nn.AdjustmentHead(k, dims=2) if images else nn.AdjustmentMLP(k, shape)
     available = {
         "net": net, "corruption": noise, "hold": config.kernel.hold,
@@ -283,23 +291,52 @@ def build_kernel(config: RunConfig, examples: DiscreteData) -> TransitionKernel:
     kernel = _make(kernel_class, "kernel", available)
     if not isinstance(kernel, TransitionKernel):
         raise ConfigError(f"kernel was {config.kernel.kind}; allowed: a TransitionKernel")
+    _check_can_be_loaded(kernel)
     return kernel
+
+
+def _check_can_be_loaded(kernel: TransitionKernel) -> None:
+    """Refuse, before it is trained, what could be saved and never loaded."""
+
+    def walk(node: Any) -> None:
+        if isinstance(node, dict):
+            if "class" in node and node.get("args") is None:
+                raise ConfigError(
+                    f"{node['class']} does not record its arguments, so that it could be saved "
+                    "and never loaded; let it inherit discrete_ca.serialization.Configured"
+                )
+            for value in node.values():
+                walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value)
+
+    try:
+        walk(serialization.describe(kernel, {}, "kernel"))
+    except CheckpointError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _looks_like_images(shape: tuple[int, ...]) -> bool:
+    return (len(shape) == 2 or (len(shape) == 3 and shape[0] <= 4)) and min(shape[-2:]) >= 8
 
 
 def _net(
     config: NetConfig, k: int, states: int, shape: tuple[int, ...], classes: int | None
 ) -> torch.nn.Module:
-    space = shape[-2:]
-    fits = len(shape) == 2 or (len(shape) == 3 and shape[0] <= 4)
-    fits = fits and all(n % config.patch == 0 for n in space)
+    for name in ("patch", "blocks", "head_width", "width"):
+        if getattr(config, name) < 1:
+            raise ConfigError(f"net.{name} was {getattr(config, name)}; allowed: >= 1")
     kind = config.kind
     if kind == "auto":
-        kind = "unet" if fits and min(space) >= 8 else "mlp"
+        kind = "unet" if _looks_like_images(shape) else "mlp"
     if kind == "unet":
-        if not fits:
+        fits = len(shape) == 2 or (len(shape) == 3 and shape[0] <= 4)
+        if not fits or any(n % config.patch for n in shape[-2:]):
             raise ConfigError(
-                f"net.kind was unet, but the data have shape {shape}; allowed: (H, W) or (C, H, W) "
-                f"with sides that are multiples of net.patch = {config.patch}"
+                f"net.kind was {config.kind}, but the data have shape {shape}; allowed for a UNet: "
+                "(H, W) or (C, H, W) with sides that are multiples of "
+                f"net.patch = {config.patch}; set net.patch, or net.kind to mlp"
             )
         return nn.UNet(
             k, states, channels=shape[0] if len(shape) == 3 else None, patch=config.patch,
@@ -335,6 +372,41 @@ def build_schedule(config: RecipeConfig) -> Schedule:
 
 
 # -- the folder of a run ---------------------------------------------------------------------------
+
+_MAY_CHANGE = {"steps", "minutes", "progress", "folder", "save_minutes"}
+
+
+def remembered(folder: Path) -> RunConfig | None:
+    """The settings that the run in a folder was started with; None where there is none.
+
+    Raises:
+        CheckpointError: for a file that cannot be read.
+        ConfigError: for settings that are not allowed.
+    """
+    place = folder / SETTINGS_FILE
+    return RunConfig.from_dict(read_json(place)) if place.exists() else None
+
+
+def remember(folder: Path, config: RunConfig) -> None:
+    """Write down what a run is started with; one that goes on must have the same.
+
+    Raises:
+        ConfigError: for a setting, other than the budget, that differs.
+    """
+    before = remembered(folder)
+    if before is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(config.to_dict(), indent=2) + "\n"
+        (folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
+        return
+    old, new = before.to_dict(), config.to_dict()
+    for part, values in new.items():
+        for name, value in values.items():
+            if value != old[part][name] and not (part == "train" and name in _MAY_CHANGE):
+                raise ConfigError(
+                    f"{part}.{name} was {value!r}, but the run in '{folder}' was started with "
+                    f"{old[part][name]!r}; allowed: the same"
+                )
 
 
 @dataclass(frozen=True)

@@ -625,5 +625,5 @@ def test_a_start_that_is_not_known_and_labels_that_do_not_fit_are_refused():
     kernel = CategoricalNoiseKernel(dca.nn.MLP(2, 2, shape=(3,), width=8), Uniform(2))
     with pytest.raises(ValueError, match="levels starts at 0.3; allowed: 1"):
         dca.sample(kernel, 2, (3,), levels=[0.3, 0.1])
-    with pytest.raises(ValueError, match=r"label has shape \(9,\); allowed: \(2,\)"):
+    with pytest.raises(ValueError, match=r"label has shape \(9,\); allowed: \(\) or \(2,\)"):
         dca.sample(kernel, 2, (3,), label=torch.zeros(9, dtype=torch.long))

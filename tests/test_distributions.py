@@ -234,3 +234,50 @@ def test_what_a_users_law_need_not_have():
         law.mode()
     with pytest.raises(NotImplementedError, match="Own has no closed entropy"):
         law.entropy()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("shape", [(), (4,)])
+def test_a_step_that_redraws_no_site(name, shape):
+    """Hold 1, or every site known: nothing is drawn, whatever the family."""
+    family, b = FAMILIES[name], f64(0.4)
+    x = torch.randint(0, family.num_categories, (1, *shape), generator=seeded(13))
+    log_pz = torch.zeros(1, *shape, family.num_categories).double()
+    law = CategoricalTransition(x, Categorical(log_pz), family, f64(1.0), b, b)
+    assert torch.equal(law.sample(seeded(14)), x)
+    known = (torch.zeros_like(x, dtype=torch.bool), x)
+    law = CategoricalTransition(x, Categorical(log_pz), family, f64(0.0), b, b, known)
+    assert torch.equal(law.sample(seeded(14)), x)
+
+
+def test_what_is_drawn_without_gradient_first_has_its_gradient_later():
+    logits = torch.randn(2, 3, 4, generator=seeded(15)).double().requires_grad_()
+    law = Categorical(logits, fixed=(torch.zeros(2, 3).bool(), torch.zeros(2, 3).long()))
+    with torch.no_grad():
+        law.entropy()
+        assert law.log_probs.requires_grad
+    law.entropy().sum().backward()
+    assert logits.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", ["uniform-2", "absorbing-2", "ordinal-5"])
+def test_states_that_are_none_have_no_probability(name):
+    if name not in FAMILIES:
+        name = next(key for key in FAMILIES if key.startswith(name.split("-")[0]))
+    law = transition(name, (3,), f64(0.4, 0.7, 1.0), f64(0.4, 0.7, 1.0))
+    with pytest.raises(ValueError, match="y holds values in"):
+        law.log_prob(law.x + 10)
+    with pytest.raises(ValueError, match=r"y has shape \(3, 2\); allowed: \(3, 3\)"):
+        law.log_prob(law.x[:, :2])
+
+
+def test_a_subclass_that_pushes_forward_in_its_own_way_is_asked():
+    class Own(Uniform):
+        def log_push_forward(self, log_pz, x, level):
+            return torch.full(x.shape, -7.0, dtype=log_pz.dtype)
+
+    x, b = torch.zeros(1, 2).long(), f64(0.3)
+    law = Categorical(torch.zeros(1, 2, 2).double())
+    found = CategoricalTransition(x, law, Own(2), f64(0.0), b, b).log_prob(x)
+    torch.testing.assert_close(found, f64(-14.0))
+    assert Uniform(2).pointwise and not Own(2).pointwise

@@ -78,3 +78,27 @@ def test_memory_of_a_gradient_is_one_copy_of_the_logits(num):
         log_prob_at(values, torch.zeros(50, dtype=torch.long))
     large = {t.data_ptr() for t in kept if t.numel() == values.numel()}
     assert large == {values.data_ptr()}
+
+
+def test_gradients_of_gradients_are_those_of_log_softmax():
+    values = torch.randn(3, 4, generator=seeded(7)).double().requires_grad_()
+    index = torch.tensor([0, 3, 1])
+
+    def penalty(of):
+        (slope,) = torch.autograd.grad(of(values.tanh(), index).sum(), values, create_graph=True)
+        return torch.autograd.grad((slope**2).sum(), values)[0]
+
+    torch.testing.assert_close(penalty(log_prob_at), penalty(reference))
+
+
+def test_functional_transforms():
+    values, index = torch.randn(3, 4, generator=seeded(8)).double(), torch.tensor([0, 3, 1])
+    found = torch.func.grad(lambda v: log_prob_at(v, index).sum())(values)
+    torch.testing.assert_close(found, torch.func.grad(lambda v: reference(v, index).sum())(values))
+    rows = torch.func.vmap(log_prob_at)(values, index)
+    torch.testing.assert_close(rows, reference(values, index))
+
+
+def test_an_index_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"index has shape \(3,\); allowed: \(2, 3\)"):
+        log_prob_at(torch.zeros(2, 3, 4), torch.zeros(3, dtype=torch.long))

@@ -289,3 +289,29 @@ def test_schedules():
     assert [p.train for p in dca.Schedule.default().phases] == [("net",), ("adjustment",)]
     schedule = dca.Schedule.default()
     assert dca.Schedule.of(schedule) is schedule
+
+
+def test_no_gradient_flows_through_what_is_drawn():
+    """Also where a user's own draw is differentiable and the slice's pass has a gradient."""
+
+    class Shift(dca.TransitionKernel):
+        def __init__(self):
+            super().__init__()
+            self.mean = nn.Parameter(torch.tensor(0.5))
+
+        def transition(self, x, level, target_level=None, label=None, known=None):
+            mean = self.mean
+
+            class Law(dca.distributions.Normal):
+                def sample(self, generator=None):
+                    return self.mean + torch.ones_like(self.mean)
+
+            return Law(x * 0 + mean, torch.ones_like(x))
+
+    gradients = []
+    for weight in (0.0, 0.01):
+        kernel = Shift()
+        objective = dca.ContrastiveAdjustment(denoising_weight=weight)
+        objective(kernel, torch.linspace(-1, 1, 16)[:, None], 0.3).sum().backward()
+        gradients.append(float(kernel.mean.grad))
+    assert gradients[0] == pytest.approx(gradients[1]) and gradients[0] != 0

@@ -1,6 +1,7 @@
 """Runs as plain data: what is refused, and what is built."""
 
 import json
+import sys
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from discrete_ca import runs
 from discrete_ca.data import DiscreteData
 from discrete_ca.errors import CheckpointError, ConfigError
 from discrete_ca.runs import RunConfig, build_kernel, build_schedule
+from discrete_ca.serialization import Configured
 
 SEQUENCES = DiscreteData(torch.randint(0, 3, (20, 6)), 3, labels=torch.arange(20) % 4)
 IMAGES = DiscreteData(torch.randint(0, 2, (20, 8, 12)), 2)
@@ -26,7 +28,7 @@ class Leak(dca.corruption.Corruption):
         return (1 - level) * torch.eye(k, dtype=torch.float64) + level / k
 
 
-class Free(torch.nn.Module):
+class Free(Configured, torch.nn.Module):
     """A user's own network."""
 
     def __init__(self, num_categories, shape):
@@ -35,6 +37,14 @@ class Free(torch.nn.Module):
 
     def forward(self, x, b):
         return self.logits.expand(len(x), *self.logits.shape)
+
+
+class Forgetful(torch.nn.Module):
+    """A network that does not record its arguments."""
+
+    def __init__(self, num_categories):
+        super().__init__()
+        self.layer = torch.nn.Linear(1, num_categories)
 
 
 class Redraw(dca.TransitionKernel):
@@ -123,6 +133,11 @@ def test_users_own_classes_get_what_they_declare():
         ({"net": {"kind": "cnn"}}, "unknown net 'cnn'"),
         ({"kernel": {"kind": "tests.test_runs:Leak"}}, "allowed: a TransitionKernel"),
         ({"net": {"kind": "torch.nn:Linear"}}, "net Linear: .*missing"),
+        ({"net": {"kind": f"{__name__}:Forgetful"}}, "Forgetful does not record its arguments"),
+        ({"net": {"kind": "builtins:dict"}}, "net dict: "),
+        ({"net": {"kind": "types:SimpleNamespace"}}, "net SimpleNamespace: |allowed: a torch.nn"),
+        ({"net": {"width": 0}}, "net.width was 0; allowed: >= 1"),
+        ({"kernel": {"corruption": f"{__name__}:Redraw"}}, "allowed: a Corruption"),
     ],
 )
 def test_what_cannot_be_built_is_refused_by_name(parts, message):
@@ -162,3 +177,31 @@ def test_facts_that_cannot_be_read_are_refused(tmp_path):
     (tmp_path / "run.json").write_text('{"data": {"shape": ["a"]}}')
     with pytest.raises(CheckpointError, match="has data that cannot be read"):
         runs.load_run(tmp_path)
+
+
+def test_images_that_do_not_fit_a_unet_are_refused_with_what_to_do():
+    odd = DiscreteData(torch.randint(0, 2, (5, 30, 30)), 2)
+    with pytest.raises(ConfigError, match="net.kind was auto.*set net.patch, or net.kind to mlp"):
+        build_kernel(config(), odd)
+    assert isinstance(build_kernel(config(net={"patch": 2, "widths": [8]}), odd).net, dca.nn.UNet)
+    kernel = build_kernel(config(net={"kind": "mlp", "width": 8}), odd)
+    assert isinstance(kernel.adjustment, dca.nn.AdjustmentHead)
+
+
+def test_a_run_that_goes_on_has_its_settings(tmp_path):
+    first = config(kernel={"hold": 0.5}, train={"steps": 5})
+    runs.remember(tmp_path, first)
+    assert runs.remembered(tmp_path) == first
+    runs.remember(tmp_path, config(kernel={"hold": 0.5}, train={"steps": 9}))  # a longer budget
+    with pytest.raises(ConfigError, match="kernel.hold was 0.6, but the run in .* with 0.5"):
+        runs.remember(tmp_path, config(kernel={"hold": 0.6}, train={"steps": 5}))
+    assert runs.remembered(tmp_path) == first
+    assert runs.remembered(tmp_path / "none") is None
+
+
+def test_modules_beside_the_user_are_found_and_their_faults_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    (tmp_path / "broken_noise.py").write_text("1 / 0\n")
+    with pytest.raises(ConfigError, match="'broken_noise:X' cannot be imported: ZeroDivisionError"):
+        build_kernel(config(kernel={"corruption": "broken_noise:X"}), SEQUENCES)

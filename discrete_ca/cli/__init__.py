@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-USAGE = 2
+UNEXPECTED, USAGE = 1, 2
 SHORT = {
     "--data": "--data.source",
     "--net": "--net.kind",
@@ -23,7 +23,7 @@ SHORT = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; the exit code: 0, 2 for what was refused, 130 for an interrupt.
+    """Run a command; the exit code: 0, 2 for what was refused, 1 for a fault, 130 if interrupted.
 
     Args:
         argv: the arguments; None for those of the process. ``--debug`` shows tracebacks.
@@ -38,11 +38,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         saved = f": {stopped}; go on with --resume" if str(stopped) else ""
         print(f"interrupted{saved}", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # what reads the output has seen enough
+        sys.stdout = None  # type: ignore[assignment]
+        return 0
     except (ValueError, TypeError, OSError) as error:
         if debug:
             raise
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        text = " ".join(str(error).split()).replace("resume=True", "--resume")
+        text = text.replace("trust_code=True", "--trust-code")
+        print(f"error: {text}", file=sys.stderr)
         return USAGE
+    except Exception as error:
+        if debug:
+            raise
+        print(f"error: unexpected {error!r}; --debug shows where", file=sys.stderr)
+        return UNEXPECTED
     except SystemExit as done:  # tyro has said what is wrong, or shown the help
         return done.code if isinstance(done.code, int) else USAGE
     return 0
@@ -76,9 +86,12 @@ def _parse(given: list[str]) -> Any:
 def _config(given: list[str]) -> tuple[Any, list[str]]:
     """The settings that ``--config FILE`` holds, else the defaults, and the other arguments."""
     from discrete_ca.errors import ConfigError
-    from discrete_ca.runs import RunConfig
+    from discrete_ca.runs import RunConfig, remembered
 
     run, rest = RunConfig(), []
+    if given[:1] == ["train"] and "--resume" in given:
+        folder = next((word for word in given[1:] if not word.startswith("-")), "")
+        run = remembered(Path(folder)) or run
     words = iter(given)
     for word in words:
         name, equals, value = word.partition("=")

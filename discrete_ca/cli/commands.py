@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,19 +20,26 @@ from discrete_ca import chains, metrics, runs
 from discrete_ca.cli import files
 from discrete_ca.data import DiscreteData
 from discrete_ca.data import load as load_data
+from discrete_ca.data.loading import NAMES
 from discrete_ca.diagnostics import exact
 from discrete_ca.errors import ConfigError
 from discrete_ca.kernels import CategoricalNoiseKernel
 from discrete_ca.runs import RunConfig
 from discrete_ca.training import Trainer
+from discrete_ca.training.batches import Batches
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, markup=False)
 Place = Annotated[Path, tyro.conf.Positional]
 
 
 @dataclass(frozen=True)
 class Train:
-    """Train a kernel and save it as a run: model/, run.json and metrics.jsonl."""
+    """Train a kernel and save it as a run: model/, run.json and metrics.jsonl.
+
+    Settings come from --config FILE.toml (tables data, net, kernel, recipe, train) and from flags.
+    Short names: --data, --net, --kernel, --corruption, --recipe, --train.lr. With --resume the
+    settings are those that the run was started with. --debug shows tracebacks.
+    """
 
     folder: Place
     """Where the run goes; a finished run there is never overwritten."""
@@ -44,55 +52,63 @@ class Train:
 
     def __call__(self) -> None:
         """Do it."""
-        folder = self.folder
-        if (folder / runs.RUN_FILE).exists():
+        folder, run = self.folder, _with_whole_paths(self.run)
+        if any((folder / name).exists() for name in (runs.RUN_FILE, runs.MODEL, "config.json")):
             raise ConfigError(f"folder '{folder}' holds a finished run; allowed: a new folder")
-        torch.manual_seed(self.run.train.seed)
-        examples = self.run.data.load()
-        kernel = runs.build_kernel(self.run, examples)
-        schedule = runs.build_schedule(self.run.recipe)
-        config = dataclasses.replace(self.run.train, folder=str(folder))
-        trainer = Trainer(kernel, schedule, examples, config)
+        run = dataclasses.replace(run, train=dataclasses.replace(run.train, folder=str(folder)))
+        torch.manual_seed(run.train.seed)
+        examples = run.data.load()
+        kernel = runs.build_kernel(run, examples)
+        schedule = runs.build_schedule(run.recipe)
+        trainer = Trainer(kernel, schedule, examples, run.train)
         count = sum(p.numel() for p in kernel.parameters())
         console.print(f"{examples}: {count:,} parameters.")
         if self.dry_run:
-            _dry_run(self.run, kernel, schedule, examples)
+            _dry_run(run, trainer, examples)
             return
+        if self.resume or not trainer.has_state():
+            runs.remember(folder, run)
         trainer.fit(resume=self.resume)
         kernel.save_pretrained(folder / runs.MODEL)
         training = {
             "steps": trainer.step, "seconds": round(trainer.seconds, 1), "parameters": count,
-            "loss": trainer.history[-1]["loss"] if trainer.history else None,
         }  # fmt: skip
-        about = runs.describe(self.run, examples, training)
+        about = runs.describe(run, examples, training)
         text = json.dumps(about, indent=2) + "\n"
         (folder / runs.RUN_FILE).write_text(text, encoding="utf-8")
         console.print(f"{trainer.step:,} steps in {trainer.seconds:.0f} s. Saved in {folder}/.")
 
 
-def _dry_run(run: RunConfig, kernel: Any, schedule: Any, examples: DiscreteData) -> None:
+def _with_whole_paths(run: RunConfig) -> RunConfig:
+    """A source that is a path, from the root: the run is read from other folders too."""
+    source = Path(run.data.source).expanduser()
+    if run.data.source in NAMES or not source.exists():
+        return run
+    data = dataclasses.replace(run.data, source=str(source.resolve()))
+    return dataclasses.replace(run, data=data)
+
+
+def _dry_run(run: RunConfig, trainer: Trainer, examples: DiscreteData) -> None:
     """The settings, and what a step costs, from a few steps of each phase."""
     console.print_json(json.dumps(run.to_dict()))
-    batch = run.train.batch_size
-    z = examples[torch.arange(batch) % len(examples)]
-    label = None
-    if examples.labels is not None and getattr(kernel, "told_label", False):
-        label = examples.labels[torch.arange(batch) % len(examples)]
-    costs = []
-    for phase in schedule.phases:
-        for _ in range(3):  # the first ones are slower
+    batches = Batches(examples, run.train.batch_size, run.train.seed)
+    seconds = []
+    for phase in trainer.schedule.phases:
+        trainer.start_part(phase)
+        for step in range(3):  # the first ones are slower
             begun = time.perf_counter()
-            phase.objective(kernel, z, label=label).mean().backward()
-            kernel.zero_grad()
-            seconds = time.perf_counter() - begun
-        costs.append(phase.share * seconds)
-    step = sum(costs)
-    steps = run.train.steps
-    if steps is None:
-        steps = int(60 * (run.train.minutes or 0) / step)
-    weights = sum(p.numel() * p.element_size() for p in kernel.parameters())
+            trainer.gradient(phase.objective, *batches(step), step)
+            took = time.perf_counter() - begun
+        seconds.append((phase.share, took))
+    if run.train.steps is not None:
+        steps, minutes = run.train.steps, run.train.steps * sum(s * t for s, t in seconds) / 60
+    else:
+        minutes = run.train.minutes or 0.0
+        steps = int(60 * minutes * sum(s / t for s, t in seconds))
+    weights = sum(p.numel() * p.element_size() for p in trainer.kernel.parameters())
     console.print(
-        f"About {1000 * step:.0f} ms a step: {steps:,} steps, {steps * step / 60:.1f} minutes. "
+        f"About {60_000 * minutes / max(steps, 1):.0f} ms a step: {steps:,} steps, "
+        f"{minutes:.1f} minutes. "
         f"Weights, their average, gradients and optimizer: {5 * weights / 1e6:.1f} MB."
     )
 
@@ -101,8 +117,9 @@ def _dry_run(run: RunConfig, kernel: Any, schedule: Any, examples: DiscreteData)
 class Chain:
     """What every command that runs a chain takes."""
 
-    out: Path = Path("out.png")
-    """Where the result goes: .npz, .npy, .txt (a line an example), .png (a grid) or .gif."""
+    out: Path | None = None
+    """Where the result goes: .npz, .npy, .txt (a line an example), .png (a grid) or .gif; out.png
+    or out.txt unless said."""
     seed: int = 0
     """Seeds every draw."""
     hold: float | None = None
@@ -114,26 +131,52 @@ class Chain:
     trust_code: bool = False
     """Import classes from outside the package that the run names."""
 
-    def open(self, folder: Path) -> tuple[Any, tuple[int, ...], int]:
-        """The kernel, S and K; the output is checked."""
+    def open(self, folder: Path, inputs: Sequence[str | None] = ()) -> Opened:
+        """The kernel and its data; output and inputs are checked."""
         saved = runs.load_run(folder, self.trust_code)
         shape = self.shape or saved.shape
         if shape is None or saved.num_categories is None:
             raise ConfigError(f"run '{folder}' does not say the shape of its data; pass --shape")
+        if any(n < 1 for n in shape):
+            raise ConfigError(f"shape was {shape}; allowed: numbers >= 1")
         if self.hold is not None:
             if not 0 <= self.hold <= 1:
                 raise ConfigError(f"hold was {self.hold}; allowed: [0, 1]")
+            if getattr(saved.kernel, "lag", None) is not None:
+                raise ConfigError(
+                    f"hold was {self.hold}; allowed: None, since the kernel has a lag"
+                )
             saved.kernel.hold = self.hold  # type: ignore[assignment]
-        files.check_output(self.out, shape)
-        return saved.kernel, shape, saved.num_categories
+        out = self.out or Path("out.png" if files.is_image(shape) else "out.txt")
+        files.check_output(out, shape)
+        for given in inputs:
+            if given is not None and out.resolve() == Path(files.split_index(given)[0]).resolve():
+                raise ConfigError(f"out was {out}, which is read; allowed: another file")
+        settings = saved.about.get("config", {}).get("data", {})
+        return Opened(saved.kernel, shape, saved.num_categories, out, settings)
 
     def generator(self) -> torch.Generator:
         """The source of every draw."""
         return torch.Generator().manual_seed(self.seed)
 
-    def finish(self, z: Tensor, categories: int, nfe: int, begun: float, columns: int = 8) -> None:
+
+@dataclass(frozen=True)
+class Opened:
+    """A run that is ready to be run: the kernel, S, K, the output, the data's settings."""
+
+    kernel: Any
+    shape: tuple[int, ...]
+    num_categories: int
+    out: Path
+    settings: dict[str, Any]
+
+    def design(self, source: str) -> Tensor:
+        """A design, read as the run's data were."""
+        return files.read_design(source, self.shape, self.num_categories, self.settings)
+
+    def finish(self, z: Tensor, nfe: int, begun: float) -> None:
         """Write and say what it cost."""
-        files.write(self.out, z, categories, columns)
+        files.write(self.out, z, self.num_categories)
         console.print(
             f"{len(z)} written to {self.out}: {nfe} network evaluations each, "
             f"{time.monotonic() - begun:.1f} s."
@@ -159,14 +202,13 @@ class Sample:
 
     def __call__(self) -> None:
         """Do it."""
-        kernel, shape, categories = self.chain.open(self.run)
-        label = None if self.chain.label is None else torch.full((self.count,), self.chain.label)
+        run = self.chain.open(self.run)
         begun = time.monotonic()
         z, info = chains.sample(
-            kernel, self.count, shape, moves=self.moves, correctors=self.correctors, label=label,
-            generator=self.chain.generator(), return_info=True,
+            run.kernel, self.count, run.shape, moves=self.moves, correctors=self.correctors,
+            label=self.chain.label, generator=self.chain.generator(), return_info=True,
         )  # fmt: skip
-        self.chain.finish(z, categories, info.nfe, begun)
+        run.finish(z, info.nfe, begun)
 
 
 @dataclass(frozen=True)
@@ -177,7 +219,8 @@ class Variants:
     """A run's folder."""
     chain: Shared = field(default_factory=Chain)
     design: str = "test:0"
-    """test:3 (an MNIST digit), FILE or FILE:3 (.npz, .npy, .txt), or a picture."""
+    """test:3 (an MNIST digit), FILE or FILE:3 (.npz, .npy, .txt), or a picture, which is read as
+    the run's data were: bright is high."""
     count: int = 16
     """How many."""
     level: float = 0.2
@@ -187,16 +230,15 @@ class Variants:
 
     def __call__(self) -> None:
         """Do it."""
-        kernel, shape, categories = self.chain.open(self.run)
-        z = files.read_design(self.design, shape, categories)
-        label = None if self.chain.label is None else torch.tensor(self.chain.label)
+        run = self.chain.open(self.run, [self.design])
+        z = run.design(self.design)
         begun = time.monotonic()
         found, info = chains.variants(
-            kernel, z, self.count, level=self.level, steps=self.steps, label=label,
+            run.kernel, z, self.count, level=self.level, steps=self.steps, label=self.chain.label,
             generator=self.chain.generator(), return_info=True,
         )  # fmt: skip
         changed = float((found != z).double().mean())
-        self.chain.finish(found, categories, info.nfe, begun)
+        run.finish(found, info.nfe, begun)
         console.print(f"{changed:.1%} of the sites differ from the design.")
 
 
@@ -208,7 +250,8 @@ class Inpaint:
     """A run's folder."""
     chain: Shared = field(default_factory=Chain)
     design: str = "test:0"
-    """test:3 (an MNIST digit), FILE or FILE:3 (.npz, .npy, .txt), or a picture."""
+    """test:3 (an MNIST digit), FILE or FILE:3 (.npz, .npy, .txt), or a picture, which is read as
+    the run's data were: bright is high."""
     mask: str | None = None
     """FILE with the sites to draw: .npy or .npz (not 0), or a picture (bright)."""
     box: tuple[int, int, int, int] | None = None
@@ -224,16 +267,15 @@ class Inpaint:
 
     def __call__(self) -> None:
         """Do it."""
-        kernel, shape, categories = self.chain.open(self.run)
-        mask = self.sites(shape)
-        z = files.read_design(self.design, shape, categories)
-        label = None if self.chain.label is None else torch.tensor(self.chain.label)
+        run = self.chain.open(self.run, [self.design, self.mask])
+        mask = self.sites(run.shape)
+        z = run.design(self.design)
         begun = time.monotonic()
         found, info = chains.inpaint(
-            kernel, z, mask, n=self.count, moves=self.moves, correctors=self.correctors,
-            label=label, generator=self.chain.generator(), return_info=True,
+            run.kernel, z, mask, n=self.count, moves=self.moves, correctors=self.correctors,
+            label=self.chain.label, generator=self.chain.generator(), return_info=True,
         )  # fmt: skip
-        self.chain.finish(found, categories, info.nfe, begun)
+        run.finish(found, info.nfe, begun)
 
     def sites(self, shape: tuple[int, ...]) -> Tensor:
         """The mask, (*S), from the one way that was given."""
@@ -325,9 +367,12 @@ class Exact:
         kernel = saved.kernel
         if saved.shape is None or not isinstance(kernel, CategoricalNoiseKernel):
             raise ConfigError(f"run '{self.run}' is not a run over categories with run.json")
+        if kernel.told_label:
+            raise ConfigError(f"run '{self.run}' is told labels; allowed: runs without, since each "
+                              "label has a law of its own")  # fmt: skip
         states = exact.states(kernel.corruption.num_categories, saved.shape)
         exact.num_states(kernel.corruption.num_states, saved.shape)
-        examples = RunConfig.from_dict(saved.about["config"]).data.load().states
+        examples = RunConfig.from_dict(saved.about.get("config", {})).data.load().states
         place = kernel.corruption.num_categories ** torch.arange(states[0].numel() - 1, -1, -1)
         code = (examples.reshape(len(examples), -1) * place).sum(1)
         law = torch.bincount(code, minlength=len(states)).double() / len(examples)
@@ -365,9 +410,22 @@ class Info:
             if part in saved.about:
                 facts = ", ".join(f"{k} {v}" for k, v in saved.about[part].items())
                 console.print(f"{part}: {facts}")
+        shape = saved.shape
+        lines = ["sample {} --count 64"]
+        if shape is not None and files.is_image(shape):
+            height, width = shape[-2:]
+            lines += [
+                "variants {} --design test:0 --level 0.3",
+                f"inpaint {{}} --design test:0 --box {height // 2} {height} 0 {width}",
+            ]
+        elif shape is not None:
+            lines += [
+                "variants {} --design FILE:0 --level 0.3",
+                f"inpaint {{}} --design FILE:0 --span 0 {max(shape[-1] // 2, 1)}",
+            ]
         console.print("try:")
-        for line in ("sample {}", "variants {} --level 0.3", "inpaint {} --box 14 28 0 28"):
-            console.print(f"  discrete-ca {line.format(self.run)} --out out.png")
+        for line in lines:
+            console.print(f"  discrete-ca {line.format(self.run)}")
 
 
 @dataclass(frozen=True)
@@ -400,9 +458,11 @@ class Bench:
     def __call__(self) -> None:
         """Do it."""
         import importlib.util
+        import os
         import runpy
         import sys
 
+        sys.path.insert(0, os.getcwd())
         if importlib.util.find_spec("benchmarks") is None:
             raise ConfigError("bench needs the folder benchmarks/; run it in a checkout")
         sys.argv = ["benchmarks"] if self.full else ["benchmarks", "--quick"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,12 +13,30 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from discrete_ca import data, drawing
+from discrete_ca.data import transforms
 from discrete_ca.data.images import pixels
-from discrete_ca.data.sources import reading
+from discrete_ca.data.sources import array_file, reading
 from discrete_ca.errors import ConfigError, DataError
 
 SUFFIXES = (".npz", ".npy", ".txt", ".png", ".gif")
-_PICTURES = (".png", ".gif")
+PICTURES = (".png", ".gif", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+_DRAWN = (".png", ".gif")
+
+
+def is_image(shape: tuple[int, ...]) -> bool:
+    """Whether states of this shape can be drawn: grey (H, W) or colour (3, H, W)."""
+    return len(shape) == 2 or (len(shape) == 3 and shape[0] == 3)
+
+
+def split_index(source: str) -> tuple[str, int]:
+    """``name:3`` as the name and 3; a name alone has index 0.
+
+    Example:
+        >>> split_index("x.npz:3"), split_index("x.npz")
+        (('x.npz', 3), ('x.npz', 0))
+    """
+    name, _, place = source.rpartition(":")
+    return (name, int(place)) if name and place.isdigit() else (source, 0)
 
 
 def check_output(path: Path, shape: tuple[int, ...]) -> None:
@@ -27,12 +48,10 @@ def check_output(path: Path, shape: tuple[int, ...]) -> None:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ConfigError(f"out was {path}; allowed: a name ending in {', '.join(SUFFIXES)}")
-    image = len(shape) == 2 or (len(shape) == 3 and shape[0] == 3)
-    if suffix in _PICTURES and not image:
+    if suffix in _DRAWN and not is_image(shape):
         raise ConfigError(f"out was {path}, but states have shape {shape}; allowed: .npz .npy .txt")
     if path.is_dir():
         raise ConfigError(f"out was {path}, which is a folder; allowed: a file")
-    path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def write(path: Path, z: Tensor, num_categories: int, columns: int = 8) -> None:
@@ -40,6 +59,7 @@ def write(path: Path, z: Tensor, num_categories: int, columns: int = 8) -> None:
 
     .npz and .npy hold integers, .txt one example a line, .png a grid, .gif one frame an example.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     suffix = path.suffix.lower()
     if suffix == ".png":
         drawing.grid(z, columns, num_categories).save(path)
@@ -48,47 +68,63 @@ def write(path: Path, z: Tensor, num_categories: int, columns: int = 8) -> None:
     elif suffix == ".txt":
         rows = z.reshape(len(z), -1).tolist()
         path.write_text("".join(" ".join(map(str, row)) + "\n" for row in rows), encoding="utf-8")
-    elif suffix == ".npy":
-        np.save(path, z.numpy())
     else:
-        np.savez_compressed(path, states=z.numpy())
+        with path.open("wb") as file:  # given a name, numpy adds suffixes of its own
+            if suffix == ".npy":
+                np.save(file, z.numpy())
+            else:
+                np.savez_compressed(file, states=z.numpy())
 
 
-def read_design(source: str, shape: tuple[int, ...], num_categories: int) -> Tensor:
-    """One design of shape S.
+def read_design(
+    source: str,
+    shape: tuple[int, ...],
+    num_categories: int,
+    settings: Mapping[str, Any] | None = None,
+) -> Tensor:
+    """One design of shape S, read as the data of its run were.
 
     Args:
-        source: ``test:3`` or ``train:3`` (an example of binarized MNIST), or a file: .npy, .npz,
-            .txt with examples (the first, or ``file.npz:3``), or a picture whose grey levels are
-            divided evenly among the categories, bright for high.
+        source: ``test:3`` or ``train:3`` (an MNIST digit), or a file: .npy, .npz, .pt, .txt with
+            examples (the first, or ``file.npz:3``), or a picture, bright for high. Whole numbers
+            below K are categories already.
         shape: S.
         num_categories: K.
+        settings: `binarize`, `quantize` and `states_key` of the run's data; without the first two a
+            picture's grey levels are divided evenly among the categories.
 
     Raises:
         DataError: for files that cannot be read or do not fit.
     """
-    name, _, place = source.rpartition(":")
-    if not place.isdigit() or not name:
-        name, place = source, "0"
-    path = Path(name)
+    name, place = split_index(source)
+    path, settings = Path(name), settings or {}
     if name in ("test", "train") and not path.exists():
-        states = data.load("binarized_mnist", split=name).states
-    elif path.suffix.lower() in _PICTURES:
-        states = _picture(path, num_categories)[None]
-    elif path.suffix.lower() == ".txt":
-        states = _rows(path)
+        digits = {2: "binarized_mnist", 16: "mnist16"}
+        if num_categories not in digits:
+            raise DataError(
+                f"design was '{source}' and K = {num_categories}; allowed with MNIST digits: "
+                "K = 2 or 16; else a file"
+            )
+        states = data.load(digits[num_categories], split=name).states
     else:
-        states = data.load(path).states
-    if states.shape[1:] != shape and states.shape == shape:
-        states = states[None]
-    if states.shape[1:] != shape and states[0].numel() == int(np.prod(shape)):
-        states = states.reshape(-1, *shape) if path.suffix.lower() == ".txt" else states
+        if path.suffix.lower() == ".txt":
+            states = _rows(path)
+        elif path.suffix.lower() in PICTURES:
+            states = _picture(path)[None]
+        else:
+            states = array_file(path, settings.get("states_key"), None).values
+        if tuple(states.shape) == shape:
+            states = states[None]
+        picture = path.suffix.lower() in PICTURES
+        states = _categories(states, num_categories, settings, picture)
+        if path.suffix.lower() == ".txt" and states.shape[1] == math.prod(shape):
+            states = states.reshape(-1, *shape)
     if states.shape[1:] != shape:
         raise DataError(f"design '{source}' has shape {tuple(states.shape[1:])}; allowed: {shape}")
-    if int(place) >= len(states):
+    if place >= len(states):
         raise DataError(f"design '{source}': allowed: an index below {len(states)}")
-    z = states[int(place)].long()
-    if int(z.min()) < 0 or int(z.max()) >= num_categories:
+    z = states[place].long()
+    if z.numel() and (int(z.min()) < 0 or int(z.max()) >= num_categories):
         raise DataError(
             f"design '{source}' holds values in [{int(z.min())}, {int(z.max())}]; "
             f"allowed: 0 .. {num_categories - 1}"
@@ -96,31 +132,60 @@ def read_design(source: str, shape: tuple[int, ...], num_categories: int) -> Ten
     return z
 
 
+def _categories(
+    values: Tensor, num_categories: int, settings: Mapping[str, Any], picture: bool
+) -> Tensor:
+    """Values as categories, as `data.load` makes them."""
+    if values.dtype == torch.bool:
+        return values.long()
+    whole = not values.is_floating_point()
+    if whole and not picture and values.numel() and int(values.max()) < num_categories:
+        return values
+    if settings.get("binarize") is not None:
+        return transforms.binarize(values, settings["binarize"])
+    if settings.get("quantize") is not None:
+        bounds = (0, 255) if picture else None
+        return transforms.quantize(values, settings["quantize"], value_range=bounds)
+    if picture:
+        return (values / 255 * (num_categories - 1)).round().long()
+    if not whole:
+        raise DataError(f"the design holds {values.dtype}; allowed: whole numbers")
+    return values
+
+
 def read_mask(source: str, shape: tuple[int, ...]) -> Tensor:
     """A mask of shape S, True = generate, from a .npy/.npz file (not 0) or a picture (bright).
 
     Raises:
-        DataError: for a file that cannot be read or does not fit.
+        DataError: for a file that cannot be read or does not fit, or a mask without any site.
     """
     path = Path(source)
-    if path.suffix.lower() in _PICTURES:
-        mask = _picture(path, 2).bool()
+    if path.suffix.lower() in PICTURES:
+        mask = _picture(path, grey=True) > 0
+        if mask.shape != shape and mask.shape == shape[1:]:
+            mask = mask.expand(shape)
+    elif path.suffix.lower() in (".npy", ".npz", ".pt"):
+        values = array_file(path, None, None).values
+        if values.is_floating_point() and bool(values.isnan().any()):
+            raise DataError(f"mask '{source}' holds NaN; allowed: 0 and 1")
+        mask = values != 0
     else:
-        mask = data.sources.array_file(path, None, None).values.bool()
+        raise DataError(f"mask was '{source}'; allowed: .npy, .npz, .pt or a picture")
     if mask.shape != shape:
         raise DataError(f"mask '{source}' has shape {tuple(mask.shape)}; allowed: {shape}")
+    if not bool(mask.any()):
+        raise DataError(f"mask '{source}' has no site to generate; allowed: at least one")
     return mask
 
 
-def _picture(path: Path, num_categories: int) -> Tensor:
+def _picture(path: Path, grey: bool = False) -> Tensor:
+    """A picture's values, 0 .. 255, or bools where it is bilevel."""
     with reading(path):
         try:
             with Image.open(path) as image:
-                values = torch.from_numpy(pixels(image)).float()
+                return torch.from_numpy(pixels(image.convert("L") if grey else image))
         except UnidentifiedImageError as error:
             raise DataError(f"{path} is not a picture that can be read") from error
-    high = 1.0 if values.max() <= 1 else 255.0
-    return (values / high * (num_categories - 1)).round().long()
 
 
 def _rows(path: Path) -> Tensor:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +56,13 @@ class Corruption(Configured, nn.Module, ABC):
 
     pointwise: bool = False
     """Whether ``sum_z p(z) Q_b[z, x]`` needs p at x alone; then `log_push_forward_at` has it."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """A subclass that pushes forward in its own way is not `pointwise` unless it says how."""
+        super().__init_subclass__(**kwargs)
+        own = cls.__dict__
+        if "log_push_forward" in own and "log_push_forward_at" not in own:
+            cls.pointwise = False
 
     def __init__(self, num_categories: int, num_states: int | None = None) -> None:
         super().__init__()
@@ -163,7 +171,7 @@ class Corruption(Configured, nn.Module, ABC):
     def log_push_forward_at(self, log_p: Tensor, x: Tensor, level: checks.Level) -> Tensor:
         """`log_push_forward` from log p(z = x) alone, (B, *S), for families that are `pointwise`.
 
-        States without a category of their own (a mask) may have any finite `log_p`.
+        What states without a category of their own (a mask) have as `log_p` does not matter.
         """
         raise NotImplementedError(f"{type(self).__name__} is not pointwise")
 

@@ -47,7 +47,7 @@ class DiscreteData:
         labels: Tensor | None = None,
         name: str = "data",
     ) -> None:
-        states, highest = _whole(states, "states")
+        states, highest = _whole(torch.as_tensor(states), "states")
         if num_categories is None:
             num_categories = max(2, highest + 1)
         whole = not isinstance(num_categories, bool) and num_categories == int(num_categories)
@@ -59,7 +59,7 @@ class DiscreteData:
                 f"num_categories being {num_categories}"
             )
         if labels is not None:
-            labels = _whole(labels, "labels")[0].long()
+            labels = _whole(torch.as_tensor(labels), "labels")[0].long()
             if labels.shape != states.shape[:1]:
                 raise DataError(
                     f"labels have shape {tuple(labels.shape)}; allowed: {tuple(states.shape[:1])}"

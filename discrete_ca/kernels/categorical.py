@@ -125,8 +125,11 @@ class CategoricalNoiseKernel(NetworkKernel):
             assert head is not None
             log_pz = read_out.log_probs
             evidence = self.corruption.log_likelihood(x, b_x).to(log_pz.dtype)
+            nothing = (evidence == -torch.inf).all(-1, keepdim=True)  # known sites at level 1
             with torch.set_grad_enabled(gradient):  # as when the transition was asked for
-                return self._law(head(log_pz, evidence, b_x), x, known, head)
+                return self._law(
+                    head(log_pz, evidence.masked_fill(nothing, 0.0), b_x), x, known, head
+                )
 
         gradient, holds = torch.is_grad_enabled(), self.holds(b_x, b_y)
         return CategoricalTransition(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from discrete_ca import draws
@@ -27,7 +29,7 @@ class Indexed(Protocol):
         """States at an index tensor (B,)."""
 
 
-Source = Tensor | Indexed | Callable[[int, torch.Generator], Tensor | Batch]
+Source = Tensor | NDArray[Any] | Indexed | Callable[[int, torch.Generator], Tensor | Batch]
 
 
 class Batches:
@@ -51,6 +53,15 @@ class Batches:
     """
 
     def __init__(self, source: Source, size: int, seed: int) -> None:
+        if isinstance(source, np.ndarray):
+            source = torch.from_numpy(source)
+        if isinstance(source, Tensor) and not source.is_floating_point():
+            source = source.long()
+        if not isinstance(source, Tensor | Indexed) and not callable(source):
+            raise DataError(
+                f"data was a {type(source).__name__}; allowed: a tensor or array (N, *S), a "
+                "DiscreteData, or a function (count, generator) -> states"
+            )
         self.source, self.size, self.seed = source, size, seed
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
         if isinstance(source, Tensor | Indexed) and len(source) < size:

@@ -49,7 +49,7 @@ def owned(folder: Path, resume: bool) -> Iterator[None]:
 
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"folder '{folder}' is a file; allowed: a folder")
-    if not resume and _saved(folder):
+    if not resume and saved(folder):
         raise CheckpointError(
             f"folder '{folder}' holds a run already; pass resume=True to go on with it, "
             "or name another folder"
@@ -70,7 +70,7 @@ def owned(folder: Path, resume: bool) -> Iterator[None]:
         lock.release()
 
 
-def _saved(folder: Path) -> list[Path]:
+def saved(folder: Path) -> list[Path]:
     """The states in a folder, the newest first."""
     places = (folder / STATES).glob("[0-9]*") if (folder / STATES).is_dir() else ()
     return sorted((place for place in places if place.name.isdigit()), reverse=True)
@@ -97,7 +97,7 @@ def save_state(folder: Path, state: RunState, step: int) -> None:
             shutil.rmtree(temporary, ignore_errors=True)
     except (OSError, RuntimeError) as error:  # safetensors reports a full disk as its own error
         raise CheckpointError(f"step {step} cannot be saved in '{folder}': {error}") from error
-    for old in _saved(folder)[KEPT:]:
+    for old in saved(folder)[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
 
 
@@ -108,7 +108,7 @@ def load_state(folder: Path) -> RunState | None:
         CheckpointError: where there are states and none is whole.
     """
     passed_over = []
-    for place in _saved(folder):
+    for place in saved(folder):
         try:
             tensors, numbers = read_sealed(place / _TENSORS, place / _NUMBERS)
         except CheckpointError as error:

@@ -19,7 +19,7 @@ from discrete_ca.errors import CheckpointError, ConfigError, NonFiniteError, unk
 from discrete_ca.kernels import TransitionKernel
 from discrete_ca.objectives import Objective, Phase, Schedule
 from discrete_ca.training.batches import Batches, Source
-from discrete_ca.training.checkpoints import RunState, load_state, owned, save_state
+from discrete_ca.training.checkpoints import RunState, load_state, owned, save_state, saved
 from discrete_ca.training.config import TrainConfig
 from discrete_ca.training.ema import EMA
 from discrete_ca.training.progress import Progress
@@ -39,7 +39,7 @@ class Trainer:
     Args:
         kernel: the kernel to train, in place.
         objective: an objective, or a schedule of them.
-        data: a data set, a tensor (N, *S) of clean states, or a function
+        data: a data set, a tensor or array (N, *S) of clean states, or a function
             (count, generator) -> states, or (states, labels).
         config: the settings.
 
@@ -89,7 +89,7 @@ class Trainer:
         chosen = {id(p) for name in phase.train for p in parts[name].parameters()}
         return [p for p in self._trainable if id(p) in chosen]
 
-    def _start_part(self, phase: Phase) -> None:
+    def start_part(self, phase: Phase) -> None:
         """Freeze all but the phase's part and start its optimizer and average."""
         chosen = self._parameters(phase)
         self.kernel.requires_grad_(False)
@@ -129,10 +129,9 @@ class Trainer:
     def _fit(self, folder: Path | None, resume: bool) -> Trainer:
         config = self.config
         batches = Batches(self.data, config.batch_size, config.seed)
-        self.progress = Progress(self.schedule, config)
-        self._start_part(self.progress.current)
-        if resume and folder is not None and (saved := load_state(folder)) is not None:
-            self._restore(saved)
+        self.start_part(self.progress.current)
+        if resume and folder is not None and (state := load_state(folder)) is not None:
+            self._restore(state)
         self.kernel.train()
         with _Bar(config.progress) as bar, interrupts(folder is not None) as interrupted:
             saved_at = time.monotonic()
@@ -147,7 +146,7 @@ class Trainer:
                     self._report(bar)
                 if not self.progress.finished and self.progress.current.train != phase.train:
                     self.ema.copy_to_parameters()
-                    self._start_part(self.progress.current)
+                    self.start_part(self.progress.current)
                 late = time.monotonic() - saved_at > 60 * config.save_minutes
                 if folder is not None and (late or interrupted()):
                     self._save(folder)
@@ -171,18 +170,28 @@ class Trainer:
         self.history.append(row)
         bar.show(self.progress.place(), row)
 
-    def _update(self, z: torch.Tensor, label: torch.Tensor | None) -> torch.Tensor:
-        """One optimizer step; the mean loss. A step without a finite gradient is left out."""
+    def gradient(
+        self, objective: Objective, z: torch.Tensor, label: torch.Tensor | None, step: int
+    ) -> torch.Tensor:
+        """The mean loss of a batch at a step; its gradient is left in the parameters."""
         device = next(self.kernel.parameters()).device
         told = label is not None and getattr(self.kernel, "told_label", False)
         label = label.to(device) if label is not None and told else None
+        noise = draws.keyed(self.config.seed, "noise", step)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = objective(self.kernel, z.to(device), label=label, generator=noise).mean()
+        loss.backward()
+        return loss.detach()
+
+    def has_state(self) -> bool:
+        """Whether the config's folder holds a state of a run."""
+        return self.config.folder is not None and bool(saved(Path(self.config.folder)))
+
+    def _update(self, z: torch.Tensor, label: torch.Tensor | None) -> torch.Tensor:
+        """One optimizer step; the mean loss. A step without a finite gradient is left out."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.progress.learning_rate(self.part_steps)
-        objective = self.progress.current.objective
-        noise = draws.keyed(self.config.seed, "noise", self.step)
-        loss = objective(self.kernel, z.to(device), label=label, generator=noise).mean()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = self.gradient(self.progress.current.objective, z, label, self.step)
         gradients = [p.grad for p in self.ema.parameters if p.grad is not None]
         norms = torch.stack(torch._foreach_norm(gradients))
         self.step += 1
@@ -195,7 +204,7 @@ class Trainer:
             self.bad_steps += 1
             if self.bad_steps > _MOST_BAD_STEPS:
                 raise NonFiniteError(f"{self.bad_steps} steps in a row had no finite gradient")
-        return loss.detach()
+        return loss
 
     # -- checkpoints ------------------------------------------------------------------------------
 
@@ -215,7 +224,7 @@ class Trainer:
     def _restore(self, state: RunState) -> None:
         try:
             self.progress.restore(state.numbers["progress"])
-            self._start_part(self.progress.current)
+            self.start_part(self.progress.current)
             for name in _COUNTERS:
                 setattr(self, name, state.numbers[name])
             self.ema.step = state.numbers["ema_step"]

@@ -1,5 +1,6 @@
 """Networks trained side by side are what they are alone."""
 
+import pytest
 import torch
 
 import discrete_ca as dca
@@ -62,3 +63,9 @@ def test_no_member_is_moved_by_the_loss_of_another():
     for weight in kernel.net.stacked:
         assert weight.grad[1].any()
         assert not weight.grad[[0, 2]].any()
+
+
+def test_batches_with_more_of_one_law_are_refused():
+    kernel = EnsembleKernel.of(kernels())
+    with pytest.raises(ValueError, match=r"examples a member: \[2, 0, 1\]"):
+        kernel.transition(torch.zeros(3, 5).long(), 0.3, label=torch.tensor([0, 2, 0]))

@@ -32,6 +32,7 @@ def place(tmp_path_factory):
     assert main(images) == 0
     tokens = ["train", str(folder / "sequences"), "--data", str(folder / "tokens.npy"), *FAST]
     assert main([*tokens, "--corruption", "absorbing"]) == 0
+    (folder / "model-only/model").mkdir(parents=True)
     return folder
 
 
@@ -48,7 +49,10 @@ def test_a_run_says_what_it_is(place, capsys):
     assert run("info", place / "images") == 0
     said = capsys.readouterr().out
     assert "CategoricalNoiseKernel" in said and "shape [8, 12]" in said
-    assert f"discrete-ca sample {place / 'images'}" in said.replace("\n", "")
+    assert f"discrete-ca sample {place / 'images'}" in said
+    assert "--box 4 8 0 12" in said
+    assert run("info", place / "sequences") == 0
+    assert "--span 0 2" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("suffix", ["npz", "npy", "txt", "png", "gif"])
@@ -151,7 +155,15 @@ def test_flags_change_what_the_file_says(tmp_path, capsys):
 REFUSED = [
     (("sample", "{place}/none"), "run '{place}/none' is not a folder"),
     (("sample", "{place}/images", "--out", "x.jpg"), "out was x.jpg; allowed: a name ending"),
-    (("sample", "{place}/sequences"), "states have shape (5,); allowed: .npz .npy .txt"),
+    (
+        ("sample", "{place}/sequences", "--out", "x.png"),
+        "states have shape (5,); allowed: .npz .npy .txt",
+    ),
+    (("sample", "{place}/images", "--shape", "-3", "8"), "shape was (-3, 8); allowed: numbers"),
+    (("variants", "{place}/sequences", "--design", "test:0"), "allowed with MNIST digits: K = 2"),
+    (("variants", "{place}/sequences", "--design", "o.txt", "--out", "./o.txt"), "which is read"),
+    (("inpaint", "{place}/images", "--mask", "{place}/images.toml"), "allowed: .npy, .npz, .pt"),
+    (("train", "{place}/model-only", *FAST), "holds a finished run"),
     (("sample", "{place}/images", "--hold", "2"), "hold was 2.0; allowed: [0, 1]"),
     (("sample", "{place}/images", "--count", "0"), "count was 0"),
     (("sample", "{place}/images", "--label", "1"), "label was given"),
@@ -209,6 +221,34 @@ def test_an_interrupted_run_goes_on_with_resume(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "run/run.json").exists()
     monkeypatch.undo()
     assert run(*words) == 2  # it is there already
-    assert "pass resume=True" in capsys.readouterr().err
-    assert run(*words, "--resume") == 0
+    assert "pass --resume" in capsys.readouterr().err
+    assert run(*words, "--resume", "--kernel.hold", 0.1) == 2
+    assert "kernel.hold was 0.1, but the run in" in capsys.readouterr().err
+    assert run("train", tmp_path / "run", "--resume") == 0  # its settings are remembered
     assert json.loads((tmp_path / "run/run.json").read_text())["training"]["steps"] == 4
+
+
+def test_a_fault_of_the_program_is_one_line_too(monkeypatch, capsys):
+    def faulty(given):
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("discrete_ca.cli._parse", faulty)
+    assert main(["info", "x"]) == 1
+    assert capsys.readouterr().err == (
+        "error: unexpected ZeroDivisionError('by zero'); --debug shows where\n"
+    )
+
+
+def test_samples_of_a_sequence_are_text_unless_said(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("sample", place / "sequences", "--count", 2, "--moves", 2) == 0
+    assert len((tmp_path / "out.txt").read_text().splitlines()) == 2
+
+
+def test_exact_refuses_kernels_that_are_told_labels(tmp_path, capsys):
+    np.savez(tmp_path / "x.npz", states=np.zeros((20, 3), dtype=int), labels=np.arange(20) % 2)
+    words = ("train", tmp_path / "run", "--data", tmp_path / "x.npz", "--net.labels", *FAST)
+    assert run(*words) == 0
+    assert run("exact", tmp_path / "run") == 2
+    assert "is told labels" in capsys.readouterr().err
+    assert run("sample", tmp_path / "run", "--label", 1, "--out", tmp_path / "y.npy") == 0

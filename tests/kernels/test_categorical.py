@@ -223,6 +223,7 @@ def test_adjustment_is_for_equal_levels_only(name):
     q = torch.stack([family.matrix(float(level)).double() for level in b])
     rows = torch.arange(4)[:, None]
     expected = q.transpose(1, 2)[rows, x]
+    expected[(expected == 0).all(-1)] = 1.0  # states that cannot be: no evidence
     torch.testing.assert_close(evidence.exp(), expected, rtol=1e-12, atol=1e-15)
 
 
@@ -614,3 +615,22 @@ def test_a_network_for_another_noise_is_refused():
         CategoricalNoiseKernel(MLP(2, 2, shape=(3,)), Absorbing(2))
     with pytest.raises(ValueError, match="net has num_categories = 3; allowed: 2, as Uniform has"):
         CategoricalNoiseKernel(MLP(3, 2, shape=(3,)), Uniform(2))
+
+
+def test_a_network_that_is_not_finite_is_found_where_no_site_is_drawn():
+    kernel = CategoricalNoiseKernel(Fixed(torch.full((3,), math.nan)), Uniform(3), hold=0.99)
+    x = torch.zeros(1, 100).long()
+    with pytest.raises(NonFiniteError):
+        for seed in range(20):
+            kernel.transition(x, 0.5).sample(torch.Generator().manual_seed(seed))
+
+
+def test_a_head_at_known_sites_of_level_1_under_absorbing_noise():
+    """A clean value at level 1 is impossible evidence: no number for a head to work on."""
+    net, head = MLP(2, 3, shape=(3,), width=8), dca.nn.AdjustmentMLP(2, shape=(3,), width=8)
+    torch.nn.init.normal_(head.layers[-1].weight)
+    kernel = CategoricalNoiseKernel(net, dca.corruption.Absorbing(2), 0.5, adjustment=head)
+    x, known = torch.full((1, 3), 2), torch.tensor([True, True, False])
+    law = kernel.transition(x, 1.0, known=(known, torch.tensor([0, 0, 1])))
+    assert torch.isfinite(law.log_pz[0, :2]).all()
+    assert law.sample()[0, 2] == 1

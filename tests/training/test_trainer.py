@@ -434,3 +434,10 @@ def test_phases_too_short_for_a_step_are_passed_over():
         assert not progress.finished
         progress.advance(0.1)
     assert progress.finished
+
+
+def test_a_run_that_is_done_is_not_run_again():
+    trainer = dca.Trainer(make_kernel(False), dca.Denoising(), DATA, config()).fit()
+    before = weights(trainer.kernel)
+    assert trainer.fit().step == 20
+    assert same(before, weights(trainer.kernel))

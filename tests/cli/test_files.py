@@ -1,0 +1,66 @@
+"""Designs and masks are read as the data of their run were."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from discrete_ca import data
+from discrete_ca.cli import files
+from discrete_ca.errors import DataError
+
+PIXELS = np.arange(256, dtype=np.uint8).reshape(16, 16)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    (tmp_path / "all").mkdir()
+    Image.fromarray(PIXELS).save(tmp_path / "all/x.png")
+    return tmp_path / "all/x.png"
+
+
+@pytest.mark.parametrize(
+    ("settings", "k"), [({"quantize": 4}, 4), ({"quantize": 16}, 16), ({"binarize": 200}, 2)]
+)
+def test_a_picture_is_transformed_as_a_folder_of_pictures(picture, settings, k):
+    found = files.read_design(str(picture), (16, 16), k, settings)
+    assert torch.equal(found, data.load(picture.parent, **settings).states[0].long())
+
+
+def test_grey_levels_are_categories_at_256(picture):
+    found = files.read_design(str(picture), (16, 16), 256)
+    assert torch.equal(found, torch.from_numpy(PIXELS).long())
+
+
+def test_digits_in_the_levels_of_the_run():
+    assert int(files.read_design("test:0", (28, 28), 16).max()) == 15
+    assert int(files.read_design("test:0", (28, 28), 2).max()) == 1
+
+
+def test_arrays_of_categories_or_of_values(tmp_path):
+    np.savez(
+        tmp_path / "x.npz", a=np.array([[0, 255, 130]], dtype=np.uint8), b=np.array([[1, 0, 2]])
+    )
+    settings = {"quantize": 4, "states_key": "a"}
+    found = files.read_design(f"{tmp_path}/x.npz", (3,), 4, settings)
+    assert found.tolist() == [0, 3, 2]
+    found = files.read_design(f"{tmp_path}/x.npz", (3,), 4, {"states_key": "b"})
+    assert found.tolist() == [1, 0, 2]
+
+
+def test_masks_from_colour_pictures_and_refusals(tmp_path):
+    Image.new("RGBA", (4, 2), (255, 255, 255, 255)).save(tmp_path / "m.png")
+    assert files.read_mask(f"{tmp_path}/m.png", (2, 4)).all()
+    assert files.read_mask(f"{tmp_path}/m.png", (3, 2, 4)).shape == (3, 2, 4)
+    np.save(tmp_path / "nan.npy", np.full((2, 4), np.nan))
+    np.save(tmp_path / "none.npy", np.zeros((2, 4)))
+    for name, message in (("nan", "holds NaN"), ("none", "has no site to generate")):
+        with pytest.raises(DataError, match=message):
+            files.read_mask(f"{tmp_path}/{name}.npy", (2, 4))
+
+
+def test_names_are_kept_as_given(tmp_path):
+    z = torch.zeros(2, 3, dtype=torch.long)
+    for name in ("X.NPY", "Y.NPZ"):
+        files.write(tmp_path / name, z, 2)
+        assert (tmp_path / name).exists()
