@@ -42,7 +42,8 @@ def make(num_categories: int) -> tuple[dca.CategoricalNoiseKernel, Tensor]:
 def works(kernel: dca.CategoricalNoiseKernel, z: Tensor) -> dict[str, Callable[[], None]]:
     """The pieces of work that are compared, by name."""
     b = torch.linspace(0.02, 1.0, len(z))
-    plain = dca.CategoricalNoiseKernel(kernel.net, kernel.corruption)
+    plain = dca.CategoricalNoiseKernel(kernel.net, kernel.corruption)  # hold 0.9: a tenth is drawn
+    restless = dca.CategoricalNoiseKernel(kernel.net, kernel.corruption, hold=0.0)
     pure = dca.ContrastiveAdjustment(denoising_weight=0.0)
     default = dca.ContrastiveAdjustment()
 
@@ -91,6 +92,7 @@ def works(kernel: dca.CategoricalNoiseKernel, z: Tensor) -> dict[str, Callable[[
         "forward": forward,
         "CA step of the head alone": head_step,
         "chain step": chain_step(plain),
+        "chain step, hold 0": chain_step(restless),
         "chain step with the head": chain_step(kernel),
     }
 
@@ -101,6 +103,7 @@ PAIRS = (
     ("CA step, default", "bare step"),
     ("CA step of the head alone", "bare step"),
     ("chain step", "forward"),
+    ("chain step, hold 0", "forward"),
     ("chain step with the head", "forward"),
 )
 

@@ -61,18 +61,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse(given: list[str]) -> Any:
     import tyro
 
-    from discrete_ca.cli import commands
+    from discrete_ca.cli.reporting import Bench, Demo, Eval, Exact, Info
+    from discrete_ca.cli.running import Inpaint, Sample, Variants
+    from discrete_ca.cli.training import Train
 
     run, given = _config(given)
-    kinds: tuple[Any, ...] = (
-        commands.Train, commands.Sample, commands.Variants, commands.Inpaint, commands.Eval,
-        commands.Exact, commands.Info, commands.Demo, commands.Bench,
-    )  # fmt: skip
+    kinds: tuple[Any, ...] = (Train, Sample, Variants, Inpaint, Eval, Exact, Info, Demo, Bench)
 
     def subcommand(kind: Any) -> Any:
         settings: dict[str, Any] = {"name": kind.__name__.lower()}
-        if kind is commands.Train:
-            settings["default"] = commands.Train(tyro.MISSING, run)
+        if kind is Train:
+            settings["default"] = Train(tyro.MISSING, run)
         return Annotated[kind, tyro.conf.subcommand(**settings)]
 
     return tyro.cli(

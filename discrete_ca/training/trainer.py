@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -23,6 +18,7 @@ from discrete_ca.training.checkpoints import RunState, load_state, owned, save_s
 from discrete_ca.training.config import TrainConfig
 from discrete_ca.training.ema import EMA
 from discrete_ca.training.progress import Progress
+from discrete_ca.training.watching import Bar, interrupts
 
 _MOST_BAD_STEPS = 100
 _REPORT_EVERY = 20
@@ -133,7 +129,7 @@ class Trainer:
         if resume and folder is not None and (state := load_state(folder)) is not None:
             self._restore(state)
         self.kernel.train()
-        with _Bar(config.progress) as bar, interrupts(folder is not None) as interrupted:
+        with Bar(config.progress) as bar, interrupts(folder is not None) as interrupted:
             saved_at = time.monotonic()
             while not self.progress.finished:
                 begun = time.monotonic()
@@ -161,7 +157,7 @@ class Trainer:
         self.kernel.eval()
         return self
 
-    def _report(self, bar: _Bar) -> None:
+    def _report(self, bar: Bar) -> None:
         row = {
             "step": self.step, "phase": self.progress.phase,
             "loss": float(torch.stack(self.pending).nanmean()), "seconds": round(self.seconds, 3),
@@ -245,58 +241,3 @@ class Trainer:
             raise CheckpointError(
                 f"the saved run does not fit this kernel and schedule: {error}"
             ) from error
-
-
-class _Bar:
-    """The progress bar of a run."""
-
-    def __init__(self, shown: bool) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        numbers = (
-            "step {task.fields[step]} loss {task.fields[loss]:.3f} {task.fields[speed]:.1f} steps/s"
-        )
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}% " + numbers),
-            TimeRemainingColumn(),
-            disable=not shown,
-        )
-        self._task = self._bar.add_task("training", total=1.0, step=0, loss=math.nan, speed=0.0)
-        self._before: tuple[float, float] | None = None
-
-    def __enter__(self) -> _Bar:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def show(self, place: float, row: dict[str, float]) -> None:
-        """Move to `place` in [0, 1]."""
-        step, seconds = row["step"], row["seconds"]
-        before = self._before or (0, 0.0)
-        speed = (step - before[0]) / max(seconds - before[1], 1e-9)
-        self._before = (step, seconds)
-        self._bar.update(self._task, completed=place, step=step, loss=row["loss"], speed=speed)
-
-
-@contextmanager
-def interrupts(watch: bool) -> Iterator[Callable[[], bool]]:
-    """While open, SIGINT and SIGTERM are noted for the caller to ask for, not acted on.
-
-    Args:
-        watch: whether to; signals are seen in the main thread alone.
-    """
-    seen: list[int] = []
-    if not watch or threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    names = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(name, lambda number, _: seen.append(number)) for name in names]
-    try:
-        yield lambda: bool(seen)
-    finally:
-        for name, handler in zip(names, before, strict=True):
-            signal.signal(name, handler)

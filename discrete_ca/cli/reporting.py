@@ -1,0 +1,187 @@
+"""The commands that measure and tell: eval, exact, info; and demo and bench."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from discrete_ca import chains, metrics, runs
+from discrete_ca.cli import files
+from discrete_ca.cli.terminal import Place, console
+from discrete_ca.data import load as load_data
+from discrete_ca.diagnostics import exact
+from discrete_ca.errors import ConfigError
+from discrete_ca.kernels import CategoricalNoiseKernel
+from discrete_ca.runs import RunConfig
+
+
+@dataclass(frozen=True)
+class Eval:
+    """Measure samples of a kernel of binarized MNIST digits against the test set."""
+
+    run: Place
+    """A run's folder."""
+    samples: int = 1000
+    """How many samples the measures are taken on."""
+    moves: int = 32
+    """T, moves between levels."""
+    correctors: int = 3
+    """c, equal-level steps after each move."""
+    seed: int = 0
+    """Seeds every draw."""
+    trust_code: bool = False
+    """Import classes from outside the package that the run names."""
+
+    def __call__(self) -> None:
+        """Do it."""
+        saved = runs.load_run(self.run, self.trust_code)
+        if (saved.shape, saved.num_categories) != ((28, 28), 2):
+            raise ConfigError(
+                f"run '{self.run}' has data of shape {saved.shape}, K = {saved.num_categories}; "
+                "allowed: binarized MNIST digits, (28, 28) and K = 2"
+            )
+        begun = time.monotonic()
+        z, info = chains.sample(
+            saved.kernel, self.samples, (28, 28), moves=self.moves, correctors=self.correctors,
+            generator=torch.Generator().manual_seed(self.seed), return_info=True,
+        )  # fmt: skip
+        seconds = time.monotonic() - begun
+        judge = metrics.load_judge()
+        reference = load_data("binarized_mnist", split="test").states
+        found = metrics.digit_metrics(z, judge.features(reference), judge)
+        report = {
+            **dataclasses.asdict(found), "samples": self.samples, "nfe": info.nfe,
+            "seconds": round(seconds, 1), "seed": self.seed,
+        }  # fmt: skip
+        console.print(f"judge's confident share (>= 0.9)    {found.confident_share:.1%}")
+        console.print(f"class entropy (nats, even = {math.log(10):.3f}) {found.class_entropy:.3f}")
+        console.print(f"Frechet distance to the test set    {found.frechet_distance:.2f}")
+        console.print(f"network evaluations a sample        {info.nfe}")
+        console.print(f"seconds for {self.samples} samples{seconds:18.0f}")
+        place = self.run / "eval.json"
+        place.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Compute what the chain converges to, on a space small enough to enumerate."""
+
+    run: Place
+    """A run's folder; the data that it was trained on are read again."""
+    levels: tuple[float, ...] = (0.1, 0.3, 0.6, 0.9)
+    """Levels b."""
+    trust_code: bool = False
+    """Import classes from outside the package that the run names."""
+
+    def __call__(self) -> None:
+        """Do it."""
+        saved = runs.load_run(self.run, self.trust_code)
+        kernel = saved.kernel
+        if saved.shape is None or not isinstance(kernel, CategoricalNoiseKernel):
+            raise ConfigError(f"run '{self.run}' is not a run over categories with run.json")
+        if kernel.told_label:
+            raise ConfigError(f"run '{self.run}' is told labels; allowed: runs without, since each "
+                              "label has a law of its own")  # fmt: skip
+        states = exact.states(kernel.corruption.num_categories, saved.shape)
+        exact.num_states(kernel.corruption.num_states, saved.shape)
+        examples = RunConfig.from_dict(saved.about.get("config", {})).data.load().states
+        place = kernel.corruption.num_categories ** torch.arange(states[0].numel() - 1, -1, -1)
+        code = (examples.reshape(len(examples), -1) * place).sum(1)
+        law = torch.bincount(code, minlength=len(states)).double() / len(examples)
+        kernel = kernel.double()
+        console.print("level  stationary TV  spectral gap  mixing time (steps)")
+        for level in self.levels:
+            P = exact.transition_matrix(kernel, saved.shape, level)
+            pi = exact.stationary_distribution(P)
+            target = exact.noisy_law(law, kernel.corruption, saved.shape, level)
+            console.print(
+                f"{level:5.2f}  {exact.total_variation(pi, target):13.4f}  "
+                f"{exact.spectral_gap(P, pi):12.4f}  {exact.mixing_time(P, pi):19d}"
+            )
+
+
+@dataclass(frozen=True)
+class Info:
+    """Say what a run or a saved kernel is, and what can be done with it."""
+
+    run: Place
+    """A run's folder, or one that save_pretrained wrote."""
+    trust_code: bool = False
+    """Import classes from outside the package that the run names."""
+
+    def __call__(self) -> None:
+        """Do it."""
+        saved = runs.load_run(self.run, self.trust_code)
+        kernel = saved.kernel
+        count = sum(p.numel() for p in kernel.parameters())
+        console.print(f"{type(kernel).__name__}, {count:,} parameters")
+        for name, value in kernel.current_config().items():
+            shown = repr(value).splitlines()[0]
+            console.print(f"  {name}: {shown.removesuffix('(')}")
+        for part in ("data", "training"):
+            if part in saved.about:
+                facts = ", ".join(f"{k} {v}" for k, v in saved.about[part].items())
+                console.print(f"{part}: {facts}")
+        shape = saved.shape
+        lines = ["sample {} --count 64"]
+        if shape is not None and files.is_image(shape):
+            height, width = shape[-2:]
+            lines += [
+                "variants {} --design test:0 --level 0.3",
+                f"inpaint {{}} --design test:0 --box {height // 2} {height} 0 {width}",
+            ]
+        elif shape is not None:
+            lines += [
+                "variants {} --design FILE:0 --level 0.3",
+                f"inpaint {{}} --design FILE:0 --span 0 {max(shape[-1] // 2, 1)}",
+            ]
+        console.print("try:")
+        for line in lines:
+            console.print(f"  discrete-ca {line.format(self.run)}")
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Train on binarized MNIST for some minutes, then write pictures and metrics."""
+
+    folder: Path = Path("runs/demo")
+    """Where everything goes."""
+    minutes: float = 8.0
+    """Training budget, wall clock."""
+    samples: int = 1000
+    """Samples that the metrics are taken on."""
+    seed: int = 0
+    """Seeds weights, training and draws."""
+
+    def __call__(self) -> None:
+        """Do it."""
+        from discrete_ca.demo import demo
+
+        demo(self.folder, self.minutes, self.samples, self.seed)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Run the benchmarks, from a checkout of the project."""
+
+    full: bool = False
+    """The whole, for hours; else the quick form."""
+
+    def __call__(self) -> None:
+        """Do it."""
+        import importlib.util
+        import os
+        import runpy
+        import sys
+
+        sys.path.insert(0, os.getcwd())
+        if importlib.util.find_spec("benchmarks") is None:
+            raise ConfigError("bench needs the folder benchmarks/; run it in a checkout")
+        sys.argv = ["benchmarks"] if self.full else ["benchmarks", "--quick"]
+        runpy.run_module("benchmarks", run_name="__main__")

@@ -1,0 +1,208 @@
+"""The commands that run a chain: sample, variants, inpaint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import tyro
+from torch import Tensor
+
+from discrete_ca import chains, runs
+from discrete_ca.cli import files
+from discrete_ca.cli.terminal import Place, console
+from discrete_ca.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What every command that runs a chain takes."""
+
+    out: Path | None = None
+    """Where the result goes: .npz, .npy, .txt (a line an example), .png (a grid) or .gif; out.png
+    or out.txt unless said."""
+    seed: int = 0
+    """Seeds every draw."""
+    hold: float | None = None
+    """h, in place of the kernel's own: nearer to 1 is slower and more faithful."""
+    label: int | None = None
+    """The class to draw, for kernels that are told."""
+    shape: tuple[int, ...] = ()
+    """S, where the run does not say."""
+    trust_code: bool = False
+    """Import classes from outside the package that the run names."""
+
+    def open(self, folder: Path, inputs: Sequence[str | None] = ()) -> Opened:
+        """The kernel and its data; output and inputs are checked."""
+        saved = runs.load_run(folder, self.trust_code)
+        shape = self.shape or saved.shape
+        if shape is None or saved.num_categories is None:
+            raise ConfigError(f"run '{folder}' does not say the shape of its data; pass --shape")
+        if any(n < 1 for n in shape):
+            raise ConfigError(f"shape was {shape}; allowed: numbers >= 1")
+        if self.hold is not None:
+            if not 0 <= self.hold <= 1:
+                raise ConfigError(f"hold was {self.hold}; allowed: [0, 1]")
+            if getattr(saved.kernel, "lag", None) is not None:
+                raise ConfigError(
+                    f"hold was {self.hold}; allowed: None, since the kernel has a lag"
+                )
+            saved.kernel.hold = self.hold  # type: ignore[assignment]
+        out = self.out or Path("out.png" if files.is_image(shape) else "out.txt")
+        files.check_output(out, shape)
+        for given in inputs:
+            if given is not None and out.resolve() == Path(files.split_index(given)[0]).resolve():
+                raise ConfigError(f"out was {out}, which is read; allowed: another file")
+        settings = saved.about.get("config", {}).get("data", {})
+        return Opened(saved.kernel, shape, saved.num_categories, out, settings)
+
+    def generator(self) -> torch.Generator:
+        """The source of every draw."""
+        return torch.Generator().manual_seed(self.seed)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run that is ready to be run: the kernel, S, K, the output, the data's settings."""
+
+    kernel: Any
+    shape: tuple[int, ...]
+    num_categories: int
+    out: Path
+    settings: dict[str, Any]
+
+    def design(self, source: str) -> Tensor:
+        """A design, read as the run's data were."""
+        return files.read_design(source, self.shape, self.num_categories, self.settings)
+
+    def finish(self, z: Tensor, nfe: int, begun: float) -> None:
+        """Write and say what it cost."""
+        files.write(self.out, z, self.num_categories)
+        console.print(
+            f"{len(z)} written to {self.out}: {nfe} network evaluations each, "
+            f"{time.monotonic() - begun:.1f} s."
+        )
+
+
+Shared = Annotated[Chain, tyro.conf.arg(name="")]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Draw new examples: from noise, through falling levels."""
+
+    run: Place
+    """A run's folder, or one that save_pretrained wrote."""
+    chain: Shared = field(default_factory=Chain)
+    count: int = 64
+    """How many."""
+    moves: int = 32
+    """T, moves between levels."""
+    correctors: int = 3
+    """c, equal-level steps after each move."""
+
+    def __call__(self) -> None:
+        """Do it."""
+        run = self.chain.open(self.run)
+        begun = time.monotonic()
+        z, info = chains.sample(
+            run.kernel, self.count, run.shape, moves=self.moves, correctors=self.correctors,
+            label=self.chain.label, generator=self.chain.generator(), return_info=True,
+        )  # fmt: skip
+        run.finish(z, info.nfe, begun)
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Draw neighbours of a design: noise it to a level, run the chain there, read out."""
+
+    run: Place
+    """A run's folder."""
+    chain: Shared = field(default_factory=Chain)
+    design: str = "test:0"
+    """test:3 (an MNIST digit), FILE or FILE:3 (.npz, .npy, .txt), or a picture, which is read as
+    the run's data were: bright is high."""
+    count: int = 16
+    """How many."""
+    level: float = 0.2
+    """b: low stays near, high goes far."""
+    steps: int = 20
+    """Steps of the chain."""
+
+    def __call__(self) -> None:
+        """Do it."""
+        run = self.chain.open(self.run, [self.design])
+        z = run.design(self.design)
+        begun = time.monotonic()
+        found, info = chains.variants(
+            run.kernel, z, self.count, level=self.level, steps=self.steps, label=self.chain.label,
+            generator=self.chain.generator(), return_info=True,
+        )  # fmt: skip
+        changed = float((found != z).double().mean())
+        run.finish(found, info.nfe, begun)
+        console.print(f"{changed:.1%} of the sites differ from the design.")
+
+
+@dataclass(frozen=True)
+class Inpaint:
+    """Draw a part of a design anew, given the rest, which stays as it is."""
+
+    run: Place
+    """A run's folder."""
+    chain: Shared = field(default_factory=Chain)
+    design: str = "test:0"
+    """test:3 (an MNIST digit), FILE or FILE:3 (.npz, .npy, .txt), or a picture, which is read as
+    the run's data were: bright is high."""
+    mask: str | None = None
+    """FILE with the sites to draw: .npy or .npz (not 0), or a picture (bright)."""
+    box: tuple[int, int, int, int] | None = None
+    """The sites to draw, as rows from, rows to, columns from, columns to."""
+    span: tuple[int, int] | None = None
+    """The sites to draw of a sequence, from, to."""
+    count: int = 8
+    """How many."""
+    moves: int = 32
+    """T, moves between levels."""
+    correctors: int = 3
+    """c, equal-level steps after each move."""
+
+    def __call__(self) -> None:
+        """Do it."""
+        run = self.chain.open(self.run, [self.design, self.mask])
+        mask = self.sites(run.shape)
+        z = run.design(self.design)
+        begun = time.monotonic()
+        found, info = chains.inpaint(
+            run.kernel, z, mask, n=self.count, moves=self.moves, correctors=self.correctors,
+            label=self.chain.label, generator=self.chain.generator(), return_info=True,
+        )  # fmt: skip
+        run.finish(found, info.nfe, begun)
+
+    def sites(self, shape: tuple[int, ...]) -> Tensor:
+        """The mask, (*S), from the one way that was given."""
+        ways = {"--mask": self.mask, "--box": self.box, "--span": self.span}
+        given = [name for name, value in ways.items() if value is not None]
+        if len(given) != 1:
+            said = " and ".join(given) or "nothing"
+            raise ConfigError(f"{said} says which sites to draw; allowed: one of {', '.join(ways)}")
+        if self.mask is not None:
+            return files.read_mask(self.mask, shape)
+        mask = torch.zeros(shape, dtype=torch.bool)
+        bounds = self.box if self.box is not None else self.span
+        assert bounds is not None
+        sides = shape[len(shape) - len(bounds) // 2 :]
+        spans = list(zip(bounds[::2], bounds[1::2], strict=True))
+        if len(sides) < len(spans) or any(
+            not 0 <= a < b <= n for (a, b), n in zip(spans, sides, strict=True)
+        ):
+            raise ConfigError(f"{given[0]} was {bounds}; allowed: from < to within {shape}")
+        for axis, (a, b) in enumerate(spans, start=len(shape) - len(spans)):
+            inside = torch.zeros(shape[axis], dtype=torch.bool)
+            inside[a:b] = True
+            lines = inside.reshape(-1, *(1,) * (len(shape) - 1 - axis)).expand(shape)
+            mask = lines if axis == len(shape) - len(spans) else mask & lines
+        return mask

@@ -1,0 +1,103 @@
+"""The command that trains."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+
+from discrete_ca import runs
+from discrete_ca.cli.terminal import Place, console
+from discrete_ca.data import DiscreteData
+from discrete_ca.data.loading import NAMES
+from discrete_ca.errors import ConfigError
+from discrete_ca.runs import RunConfig
+from discrete_ca.training import Trainer
+from discrete_ca.training.batches import Batches
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a kernel and save it as a run: model/, run.json and metrics.jsonl.
+
+    Settings come from --config FILE.toml (tables data, net, kernel, recipe, train) and from flags.
+    Short names: --data, --net, --kernel, --corruption, --recipe, --train.lr. With --resume the
+    settings are those that the run was started with. --debug shows tracebacks.
+    """
+
+    folder: Place
+    """Where the run goes; a finished run there is never overwritten."""
+    run: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
+    """Settings; --config FILE.toml gives them from a file, and flags change them."""
+    resume: bool = False
+    """Go on with the run in the folder."""
+    dry_run: bool = False
+    """Print the resolved settings, the size of the kernel and an estimate of time, and stop."""
+
+    def __call__(self) -> None:
+        """Do it."""
+        folder, run = self.folder, _with_whole_paths(self.run)
+        if any((folder / name).exists() for name in (runs.RUN_FILE, runs.MODEL, "config.json")):
+            raise ConfigError(f"folder '{folder}' holds a finished run; allowed: a new folder")
+        run = dataclasses.replace(run, train=dataclasses.replace(run.train, folder=str(folder)))
+        torch.manual_seed(run.train.seed)
+        examples = run.data.load()
+        kernel = runs.build_kernel(run, examples)
+        schedule = runs.build_schedule(run.recipe)
+        trainer = Trainer(kernel, schedule, examples, run.train)
+        count = sum(p.numel() for p in kernel.parameters())
+        console.print(f"{examples}: {count:,} parameters.")
+        if self.dry_run:
+            _dry_run(run, trainer, examples)
+            return
+        if self.resume or not trainer.has_state():
+            runs.remember(folder, run)
+        trainer.fit(resume=self.resume)
+        kernel.save_pretrained(folder / runs.MODEL)
+        training = {
+            "steps": trainer.step, "seconds": round(trainer.seconds, 1), "parameters": count,
+        }  # fmt: skip
+        about = runs.describe(run, examples, training)
+        text = json.dumps(about, indent=2) + "\n"
+        (folder / runs.RUN_FILE).write_text(text, encoding="utf-8")
+        console.print(f"{trainer.step:,} steps in {trainer.seconds:.0f} s. Saved in {folder}/.")
+
+
+def _with_whole_paths(run: RunConfig) -> RunConfig:
+    """A source that is a path, from the root: the run is read from other folders too."""
+    source = Path(run.data.source).expanduser()
+    if run.data.source in NAMES or not source.exists():
+        return run
+    data = dataclasses.replace(run.data, source=str(source.resolve()))
+    return dataclasses.replace(run, data=data)
+
+
+def _dry_run(run: RunConfig, trainer: Trainer, examples: DiscreteData) -> None:
+    """The settings, and what a step costs, from a few steps of each phase."""
+    console.print_json(json.dumps(run.to_dict()))
+    batches = Batches(examples, run.train.batch_size, run.train.seed)
+    seconds = []
+    for phase in trainer.schedule.phases:
+        trainer.start_part(phase)
+        for step in range(3):  # the first ones are slower
+            begun = time.perf_counter()
+            trainer.gradient(phase.objective, *batches(step), step)
+            took = time.perf_counter() - begun
+        seconds.append((phase.share, took))
+    if run.train.steps is not None:
+        steps, minutes = run.train.steps, run.train.steps * sum(s * t for s, t in seconds) / 60
+    else:
+        minutes = run.train.minutes or 0.0
+        steps = int(60 * minutes * sum(s / t for s, t in seconds))
+    weights = sum(p.numel() * p.element_size() for p in trainer.kernel.parameters())
+    console.print(
+        f"About {60_000 * minutes / max(steps, 1):.0f} ms a step: {steps:,} steps, "
+        f"{minutes:.1f} minutes. "
+        f"Weights, their average, gradients and optimizer: {5 * weights / 1e6:.1f} MB."
+    )

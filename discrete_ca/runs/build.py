@@ -1,0 +1,176 @@
+"""From a run's config to its kernel and schedule.
+
+Users' own classes are named as ``package.module:Name`` and made with the arguments that they
+declare.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from discrete_ca import corruption, nn, serialization
+from discrete_ca.data import DiscreteData
+from discrete_ca.errors import CheckpointError, ConfigError, unknown_name
+from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel
+from discrete_ca.objectives import ContrastiveAdjustment, Denoising, InverseLevel, Phase, Schedule
+from discrete_ca.runs.config import NetConfig, RecipeConfig, RunConfig
+
+_CORRUPTIONS = {
+    "uniform": corruption.Uniform,
+    "absorbing": corruption.Absorbing,
+    "ordinal": corruption.Ordinal,
+}
+
+
+def user_class(name: str, what: str, known: Mapping[str, Any]) -> Any:
+    """The class named as ``package.module:Name``; naming it is trusting it.
+
+    Raises:
+        ConfigError: for a name that is neither known nor importable.
+    """
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        raise ConfigError(unknown_name(what, name, [*known, "package.module:Name"]))
+    if os.getcwd() not in sys.path:  # as `python -m` does
+        sys.path.insert(0, os.getcwd())
+    try:
+        found: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except Exception as error:  # whatever a user's module does
+        raise ConfigError(f"{what} '{name}' cannot be imported: {error!r}") from error
+    return found
+
+
+def _make(cls: Any, what: str, available: Mapping[str, Any]) -> Any:
+    """Call `cls` with those of the arguments that it declares."""
+    try:
+        declared = inspect.signature(cls).parameters
+        return cls(**{k: v for k, v in available.items() if k in declared})
+    except (TypeError, ValueError) as error:
+        names = ", ".join(available)
+        raise ConfigError(f"{what} {cls.__name__}: {error}; it is given {names}") from error
+
+
+def build_kernel(config: RunConfig, examples: DiscreteData) -> TransitionKernel:
+    """The kernel of a run, untrained.
+
+    Raises:
+        ConfigError: for names that are unknown and networks that do not fit the data.
+    """
+    shape, k = tuple(examples.shape), examples.num_categories
+    noise_class = _CORRUPTIONS.get(config.kernel.corruption) or user_class(
+        config.kernel.corruption, "corruption", _CORRUPTIONS
+    )
+    noise = _make(noise_class, "corruption", {"num_categories": k})
+    if not isinstance(noise, corruption.Corruption):
+        raise ConfigError(f"corruption was {config.kernel.corruption}; allowed: a Corruption")
+    classes = None
+    if config.net.labels:
+        if examples.labels is None:
+            raise ConfigError("net.labels was true, but the data have no labels; allowed: false")
+        classes = int(examples.labels.max()) + 1
+    net = _net(config.net, k, noise.num_states, shape, classes)
+    if not isinstance(net, torch.nn.Module):
+        raise ConfigError(f"net was {config.net.kind}; allowed: a torch.nn.Module")
+    head: torch.nn.Module | None = None
+    if config.kernel.head:
+        images = _looks_like_images(shape)
+        head = nn.AdjustmentHead(k, dims=2) if images else nn.AdjustmentMLP(k, shape)
+    available = {
+        "net": net, "corruption": noise, "hold": config.kernel.hold,
+        "carry_over": config.kernel.carry_over, "adjustment": head,
+        "num_categories": k, "num_states": noise.num_states, "shape": shape,
+    }  # fmt: skip
+    if config.kernel.kind == "categorical":
+        kernel_class: Any = CategoricalNoiseKernel
+    else:
+        kernel_class = user_class(config.kernel.kind, "kernel", {"categorical": 0})
+    kernel = _make(kernel_class, "kernel", available)
+    if not isinstance(kernel, TransitionKernel):
+        raise ConfigError(f"kernel was {config.kernel.kind}; allowed: a TransitionKernel")
+    _check_can_be_loaded(kernel)
+    return kernel
+
+
+def _check_can_be_loaded(kernel: TransitionKernel) -> None:
+    """Refuse, before it is trained, what could be saved and never loaded."""
+
+    def walk(node: Any) -> None:
+        if isinstance(node, dict):
+            if "class" in node and node.get("args") is None:
+                raise ConfigError(
+                    f"{node['class']} does not record its arguments, so that it could be saved "
+                    "and never loaded; let it inherit discrete_ca.serialization.Configured"
+                )
+            for value in node.values():
+                walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value)
+
+    try:
+        walk(serialization.describe(kernel, {}, "kernel"))
+    except CheckpointError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _looks_like_images(shape: tuple[int, ...]) -> bool:
+    return (len(shape) == 2 or (len(shape) == 3 and shape[0] <= 4)) and min(shape[-2:]) >= 8
+
+
+def _net(
+    config: NetConfig, k: int, states: int, shape: tuple[int, ...], classes: int | None
+) -> torch.nn.Module:
+    for name in ("patch", "blocks", "head_width", "width"):
+        if getattr(config, name) < 1:
+            raise ConfigError(f"net.{name} was {getattr(config, name)}; allowed: >= 1")
+    kind = config.kind
+    if kind == "auto":
+        kind = "unet" if _looks_like_images(shape) else "mlp"
+    if kind == "unet":
+        fits = len(shape) == 2 or (len(shape) == 3 and shape[0] <= 4)
+        if not fits or any(n % config.patch for n in shape[-2:]):
+            raise ConfigError(
+                f"net.kind was {config.kind}, but the data have shape {shape}; allowed for a UNet: "
+                "(H, W) or (C, H, W) with sides that are multiples of "
+                f"net.patch = {config.patch}; set net.patch, or net.kind to mlp"
+            )
+        return nn.UNet(
+            k, states, channels=shape[0] if len(shape) == 3 else None, patch=config.patch,
+            widths=config.widths, blocks=config.blocks, head_width=config.head_width,
+            num_classes=classes, known=True,
+        )  # fmt: skip
+    if kind == "mlp":
+        return nn.MLP(k, states, shape, config.width, num_classes=classes, known=True)
+    available = {"num_categories": k, "num_states": states, "shape": shape, "num_classes": classes}
+    found: torch.nn.Module = _make(
+        user_class(kind, "net", {"unet": 0, "mlp": 0, "auto": 0}), "net", available
+    )
+    return found
+
+
+def build_schedule(config: RecipeConfig) -> Schedule:
+    """The schedule of a run.
+
+    Raises:
+        ConfigError: for an unknown recipe.
+    """
+    adjustment = ContrastiveAdjustment(denoising_weight=config.denoising_weight)
+    denoising = Denoising(level_weight=InverseLevel(0.1))
+    recipes = {
+        "default": lambda: Schedule.default(config.adjust),
+        "denoising": lambda: Schedule.of(denoising),
+        "adjustment": lambda: Schedule.of(adjustment),
+        "half": lambda: Schedule((Phase(denoising, 0.5), Phase(adjustment, 0.5))),
+    }
+    if config.kind not in recipes:
+        raise ConfigError(unknown_name("recipe", config.kind, recipes))
+    return recipes[config.kind]()

@@ -1,0 +1,203 @@
+"""A training run as plain data: what a TOML file or a command line says, checked and built.
+
+`RunConfig` nests one frozen dataclass for each choice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from discrete_ca import data
+from discrete_ca.data import DiscreteData
+from discrete_ca.errors import ConfigError, unknown_name
+from discrete_ca.training import TrainConfig
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is trained on; see `discrete_ca.data.load`.
+
+    Args:
+        source: binarized_mnist, mnist16, a folder of images, a .npy/.npz/.pt file, a folder that
+            `datasets` saved, or a name on the Hub.
+        split: which split.
+        num_categories: K; None for what the source says.
+        binarize: make K = 2 by value >= this.
+        quantize: make K equal bins of the range.
+        states_key: the column or array of states.
+        label_key: the column or array of labels.
+    """
+
+    source: str = "binarized_mnist"
+    split: str = "train"
+    num_categories: int | None = None
+    binarize: float | None = None
+    quantize: int | None = None
+    states_key: str | None = None
+    label_key: str | None = None
+
+    def load(self) -> DiscreteData:
+        """The data."""
+        return data.load(**dataclasses.asdict(self))
+
+
+@dataclass(frozen=True)
+class NetConfig:
+    """The network.
+
+    Args:
+        kind: unet (images), mlp (small spaces), auto for the one that fits, or
+            package.module:Name, made with what it declares of num_categories, num_states, shape,
+            num_classes.
+        widths: of the UNet, channels at each resolution.
+        blocks: of the UNet, residual blocks a resolution.
+        head_width: of the UNet, channels at full resolution.
+        patch: of the UNet, side of its patches.
+        width: of the MLP, hidden units.
+        labels: tell the network the label.
+    """
+
+    kind: str = "auto"
+    widths: tuple[int, ...] = (64, 96)
+    blocks: int = 1
+    head_width: int = 16
+    patch: int = 4
+    width: int = 128
+    labels: bool = False
+
+
+@dataclass(frozen=True)
+class KernelConfig:
+    """The kernel and its noise.
+
+    Args:
+        kind: categorical, or package.module:Name, made with what it declares of net, corruption,
+            hold, adjustment, num_categories, num_states, shape.
+        corruption: uniform, absorbing, ordinal, or package.module:Name, made with num_categories.
+        hold: h, in [0, 1]; nearer to 1 is slower and more faithful.
+        carry_over: take sites that absorbing noise left alone as known.
+        head: add an adjustment head, which the default recipe trains.
+    """
+
+    kind: str = "categorical"
+    corruption: str = "uniform"
+    hold: float = 0.8
+    carry_over: bool = True
+    head: bool = True
+
+
+@dataclass(frozen=True)
+class RecipeConfig:
+    """What is descended.
+
+    Args:
+        kind: default (denoise, then the head), denoising, adjustment (contrastive), half (both in
+            turn, all weights).
+        adjust: share of the budget for the head, in `default`.
+        denoising_weight: λ, in `adjustment` and `half`.
+    """
+
+    kind: str = "default"
+    adjust: float = 0.3
+    denoising_weight: float = 0.01
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A training run.
+
+    Args:
+        data: what is trained on.
+        net: the network.
+        kernel: the kernel and its noise.
+        recipe: what is descended.
+        train: the budget and the optimizer.
+
+    Example:
+        >>> run = RunConfig.from_dict({"kernel": {"hold": 0.5}, "train": {"steps": 10}})
+        >>> run.kernel.hold, run.train.steps, run.data.source
+        (0.5, 10, 'binarized_mnist')
+    """
+
+    data: DataConfig = field(default_factory=DataConfig)
+    net: NetConfig = field(default_factory=NetConfig)
+    kernel: KernelConfig = field(default_factory=KernelConfig)
+    recipe: RecipeConfig = field(default_factory=RecipeConfig)
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(minutes=8.0))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
+        """From nested plain values.
+
+        Raises:
+            ConfigError: for unknown keys, with the nearest name, and values of the wrong type.
+        """
+        return _from_dict(cls, values, "")
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> RunConfig:
+        """From a TOML file.
+
+        Raises:
+            ConfigError: for a file that cannot be read, unknown keys or wrong values.
+        """
+        try:
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"config '{path}' cannot be read: {error}") from error
+        return cls.from_dict(values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain values, as `from_dict` takes them."""
+        found: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return found
+
+
+Config = TypeVar("Config")
+
+
+def _from_dict(cls: type[Config], values: Mapping[str, Any], where: str) -> Config:
+    hints = typing.get_type_hints(cls)
+    made: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{where}{key}"
+        if key not in hints:
+            raise ConfigError(unknown_name("key", name, [f"{where}{known}" for known in hints]))
+        if dataclasses.is_dataclass(hints[key]):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{name} was {value!r:.60}; allowed: a table of settings")
+            made[key] = _from_dict(hints[key], value, f"{name}.")  # type: ignore[arg-type]
+        else:
+            made[key] = _checked(value, hints[key], name)
+    if cls is TrainConfig and not {"steps", "minutes"} & {*made}:
+        made["minutes"] = 8.0
+    return cls(**made)
+
+
+def _checked(value: Any, hint: Any, name: str) -> Any:
+    """The value where it is of the type, else a ConfigError that names it."""
+    origin, options = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        item = options[0]
+        if isinstance(value, list | tuple):
+            return tuple(_checked(v, item, f"{name}[{i}]") for i, v in enumerate(value))
+    elif origin in (typing.Union, types.UnionType):
+        for option in options:
+            try:
+                return _checked(value, option, name)
+            except ConfigError:
+                continue
+    elif hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    elif isinstance(value, hint) and not (isinstance(value, bool) and hint is not bool):
+        return value
+    kind = getattr(hint, "__name__", str(hint)) if origin is None else str(hint)
+    raise ConfigError(f"{name} was {value!r:.60}; allowed: {kind}")

@@ -1,0 +1,104 @@
+"""The folder of a run: what it was started with, what came of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from discrete_ca.data import DiscreteData
+from discrete_ca.errors import CheckpointError, ConfigError
+from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel, load_kernel
+from discrete_ca.runs.config import RunConfig
+from discrete_ca.sealed import read_json
+
+MODEL, RUN_FILE, SETTINGS_FILE = "model", "run.json", "settings.json"
+_MAY_CHANGE = {"steps", "minutes", "progress", "folder", "save_minutes"}
+
+
+def remembered(folder: Path) -> RunConfig | None:
+    """The settings that the run in a folder was started with; None where there is none.
+
+    Raises:
+        CheckpointError: for a file that cannot be read.
+        ConfigError: for settings that are not allowed.
+    """
+    place = folder / SETTINGS_FILE
+    return RunConfig.from_dict(read_json(place)) if place.exists() else None
+
+
+def remember(folder: Path, config: RunConfig) -> None:
+    """Write down what a run is started with; one that goes on must have the same.
+
+    Raises:
+        ConfigError: for a setting, other than the budget, that differs.
+    """
+    before = remembered(folder)
+    if before is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(config.to_dict(), indent=2) + "\n"
+        (folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
+        return
+    old, new = before.to_dict(), config.to_dict()
+    for part, values in new.items():
+        for name, value in values.items():
+            if value != old[part][name] and not (part == "train" and name in _MAY_CHANGE):
+                raise ConfigError(
+                    f"{part}.{name} was {value!r}, but the run in '{folder}' was started with "
+                    f"{old[part][name]!r}; allowed: the same"
+                )
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A trained kernel with what its folder says of it.
+
+    Args:
+        kernel: the kernel.
+        shape: S of its data; None where the folder does not say.
+        num_categories: K; None likewise.
+        about: what run.json holds, {} where there is none.
+    """
+
+    kernel: TransitionKernel
+    shape: tuple[int, ...] | None
+    num_categories: int | None
+    about: dict[str, Any]
+
+
+def describe(config: RunConfig, examples: DiscreteData, training: dict[str, Any]) -> dict[str, Any]:
+    """What run.json holds: the config, the data's shape and what training cost."""
+    return {
+        "config": config.to_dict(),
+        "data": {
+            "name": examples.name, "count": len(examples), "shape": list(examples.shape),
+            "num_categories": examples.num_categories,
+        },
+        "training": training,
+    }  # fmt: skip
+
+
+def load_run(path: str | Path, trust_code: bool = False) -> SavedRun:
+    """The kernel in a run's folder, or in a folder that `save_pretrained` wrote.
+
+    Raises:
+        CheckpointError: for a folder without a kernel, or one that cannot be loaded.
+    """
+    folder = Path(path)
+    place = folder / MODEL if (folder / MODEL).is_dir() else folder
+    if not place.is_dir():
+        raise CheckpointError(f"run '{folder}' is not a folder; allowed: a run or a saved kernel")
+    kernel = load_kernel(place, trust_code)
+    about = read_json(folder / RUN_FILE) if (folder / RUN_FILE).exists() else {}
+    facts = about.get("data", {})
+    try:
+        shape = tuple(int(n) for n in facts["shape"]) if "shape" in facts else None
+        categories = facts.get("num_categories")
+        if categories is None and isinstance(kernel, CategoricalNoiseKernel):
+            categories = kernel.corruption.num_categories
+        return SavedRun(kernel, shape, None if categories is None else int(categories), about)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"'{folder / RUN_FILE}' has data that cannot be read: {error}"
+        ) from error
