@@ -25,14 +25,14 @@ from discrete_ca.kernels import CategoricalNoiseKernel
 from discrete_ca.objectives import Schedule
 from discrete_ca.training import TrainConfig, Trainer
 
-MOVES, CORRECTORS = 32, 3
+MOVES, CORRECTORS = 32, 6
 ADJUST = 0.3
 HELD_OUT = 1000
 WALK_LEVEL = 0.3
 VARIANT_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 
-def demo_kernel(hold: float = 0.8) -> CategoricalNoiseKernel:
+def demo_kernel(hold: float = 0.85) -> CategoricalNoiseKernel:
     """The kernel that the demo trains: uniform noise, a small UNet, an adjustment head."""
     net = nn.UNet(2, 2, widths=(64, 96), blocks=1, head_width=16, known=True)
     head = nn.AdjustmentHead(2, dims=2)
