@@ -12,7 +12,6 @@ Everything is interleaved in one process and compared by the median of the ratio
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import subprocess
 import sys
@@ -147,12 +146,7 @@ def peak_memory(num_categories: int, name: str) -> float:
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the benchmark and write its report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few rounds, K = 2 only")
-    parser.add_argument("--folder", default="runs/benchmarks")
-    given = parser.parse_args(argv)
-    if given.quick:
-        given.folder += "/quick"
+    given = report.parse(report.parser(__doc__, quick="few rounds, K = 2 only"), argv)
     rows = []
     for k in (2,) if given.quick else (2, 16, 256):
         row: dict[str, Any] = {"K": k, **time_ratios(k, 3 if given.quick else 9)}

@@ -19,7 +19,6 @@ others': both were looked at on laws that are not in the table (seeds from 100 o
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -264,10 +263,7 @@ def quartiles(values: list[float]) -> tuple[float, float, float]:
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the benchmark and write its report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="one law, short training")
+    parser = report.parser(__doc__, quick="one law, short training")
     parser.add_argument("--noises", nargs="+", choices=NOISES, default=list(NOISES))
     parser.add_argument("--holds", nargs="+", type=float, default=list(HOLDS))
     parser.add_argument("--laws", nargs="+", choices=LAWS, default=list(LAWS))
@@ -277,13 +273,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--passes", type=int, default=24_000, help="cost of a network")
     parser.add_argument("--batch", type=int, default=128, help="examples a network and step")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--folder", default="runs/benchmarks")
-    given = parser.parse_args(argv)
+    given = report.parse(parser, argv)
     if given.quick:
         given.noises, given.holds, given.seeds, given.jobs = ["uniform"], [0.5], 1, 1
         given.passes, given.batch = 300, 64
         given.methods = ["denoising", "default (adjustment head)", "limit: denoising"]
-        given.folder += "/quick"
     methods = given.methods or [*RECIPES, *LIMITS]
     seeds = tuple(range(given.first_seed, given.first_seed + given.seeds))
     holds = tuple(given.holds)

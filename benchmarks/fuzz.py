@@ -6,7 +6,6 @@ with a ValueError that names the file or the key: never another exception, never
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import tempfile
@@ -152,13 +151,9 @@ def fuzz(count: int, seed: int, folder: Path) -> dict[str, Any]:
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run it and write its report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="500 inputs")
+    parser = report.parser(__doc__, quick="500 inputs")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", default="runs/benchmarks")
-    given = parser.parse_args(argv)
-    if given.quick:
-        given.folder += "/quick"
+    given = report.parse(parser, argv)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
         row = fuzz(500 if given.quick else 10_000, given.seed, Path(place))

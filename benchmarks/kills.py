@@ -8,7 +8,6 @@ loss.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
@@ -103,13 +102,9 @@ def torture(kills: int, seed: int, place: Path) -> dict[str, Any]:
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run it and write its report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="10 kills")
+    parser = report.parser(__doc__, quick="10 kills")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", default="runs/benchmarks")
-    given = parser.parse_args(argv)
-    if given.quick:
-        given.folder += "/quick"
+    given = report.parse(parser, argv)
     with tempfile.TemporaryDirectory() as place:
         row = torture(10 if given.quick else 100, given.seed, Path(place))
     return report.write("kills", [row], given.folder, seed=given.seed)

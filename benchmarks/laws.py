@@ -39,6 +39,5 @@ def patch_law(smoothing: float = 1e-3) -> Law:
     images = dca.data.load("binarized_mnist").states
     middle = images[:, 7:21, 7:21]
     patches = middle.unfold(1, 3, 1).unfold(2, 3, 1).reshape(-1, 9)
-    index = (patches * 2 ** torch.arange(8, -1, -1)).sum(1)
-    p = torch.bincount(index, minlength=512).double()
-    return Law("patches", (1 - smoothing) * p / p.sum() + smoothing / 512, 2, (3, 3))
+    p = exact.empirical_law(patches, 2)
+    return Law("patches", (1 - smoothing) * p + smoothing / 512, 2, (3, 3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
 from pathlib import Path
@@ -12,6 +13,25 @@ from rich.console import Console
 from rich.table import Table
 
 import discrete_ca
+from discrete_ca.sealed import write_json
+
+
+def parser(description: str | None, quick: str) -> argparse.ArgumentParser:
+    """The arguments that every benchmark has: ``--quick`` and ``--folder``."""
+    made = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--quick", action="store_true", help=quick)
+    made.add_argument("--folder", default="runs/benchmarks")
+    return made
+
+
+def parse(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
+    """The arguments; the quick form writes to a folder of its own."""
+    given = parser.parse_args(argv)
+    if given.quick:
+        given.folder += "/quick"
+    return given
 
 
 def environment() -> dict[str, Any]:
@@ -51,6 +71,6 @@ def write(name: str, rows: list[dict[str, Any]], folder: str, **settings: Any) -
     found = {"benchmark": name, "settings": settings, "environment": environment(), "rows": rows}
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
-    (place / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    write_json(place / f"{name}.json", found)
     show(name, rows)
     return found

@@ -23,9 +23,7 @@ class Table(nn.Module):
 
     def forward(self, x: Tensor, b: Tensor) -> Tensor:
         """States (B, *S) to logits (B, *S, K)."""
-        flat = x.reshape(x.shape[0], -1)
-        place = self.num_states ** torch.arange(flat.shape[1] - 1, -1, -1)
-        return self.logits[(flat * place).sum(1)].reshape(*x.shape, -1)
+        return self.logits[exact.index(x, self.num_states)].reshape(*x.shape, -1)
 
 
 def posterior(law: Law, corruption: Corruption, level: float) -> Tensor:

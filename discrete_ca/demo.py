@@ -9,7 +9,6 @@ Run it as ``python -m discrete_ca.demo``, or from Python:
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
 from pathlib import Path
@@ -23,6 +22,7 @@ from torch import Tensor
 from discrete_ca import chains, corruption, data, drawing, kernels, metrics, nn
 from discrete_ca.kernels import CategoricalNoiseKernel
 from discrete_ca.objectives import Schedule
+from discrete_ca.sealed import write_json
 from discrete_ca.training import TrainConfig, Trainer
 
 MOVES, CORRECTORS = 32, 6
@@ -93,7 +93,7 @@ def demo(
         "parameters": count,
         "seed": seed,
     }
-    (place / "metrics.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_json(place / "metrics.json", report)
     _draw(kernel, digits, test.states, place, generator)
     console.print(_table(report))
     console.print(f"Pictures, model and metrics are in {place}/.")

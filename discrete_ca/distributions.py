@@ -116,7 +116,9 @@ class Categorical(Distribution):
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """One exact draw a site, long, (B, *S)."""
-        z = self._draw(self.logits, generator)
+        return self._fix(self._draw(self.logits, generator))
+
+    def _fix(self, z: Tensor) -> Tensor:
         return z if self.fixed is None else torch.where(self.fixed[0], self.fixed[1], z)
 
     def sample_at(self, sites: tuple[Tensor, ...], generator: torch.Generator | None) -> Tensor:
@@ -137,7 +139,7 @@ class Categorical(Distribution):
         """The most probable category a site, (B, *S)."""
         highest, z = self.logits.max(-1)
         self._check(highest - highest)  # not finite: NaN
-        return z if self.fixed is None else torch.where(self.fixed[0], self.fixed[1], z)
+        return self._fix(z)
 
     def entropy(self) -> Tensor:
         """Entropy in nats, (B,)."""

@@ -42,13 +42,22 @@ def write_sealed(
     tensors_file: Path, tensors: Mapping[str, Tensor], json_file: Path, values: Mapping[str, Any]
 ) -> None:
     """Write both files, through to the disk."""
-    text = (json.dumps(values, indent=2) + "\n").encode()
+    text = _as_json(values)
     whole = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     seal = f"{tensors_checksum(whole)} {hashlib.sha256(text).hexdigest()}"
     save_file(whole, tensors_file, {_SEAL: seal})
     json_file.write_bytes(text)
     for place in (tensors_file, json_file):
         flush(place)
+
+
+def _as_json(values: Mapping[str, Any]) -> bytes:
+    return (json.dumps(values, indent=2) + "\n").encode()
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write an object as JSON that people can read."""
+    path.write_bytes(_as_json(values))
 
 
 def flush(place: Path) -> None:
@@ -68,13 +77,19 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: for a missing file, broken JSON or anything but an object.
     """
+    return _read_json(path)[0]
+
+
+def _read_json(path: Path) -> tuple[dict[str, Any], bytes]:
+    """The object, and the bytes that it was read from."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        found = json.loads(content.decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"'{path}' cannot be read: {error}") from error
     if not isinstance(found, dict):
         raise CheckpointError(f"'{path}' holds a {type(found).__name__}; allowed: a JSON object")
-    return found
+    return found, content
 
 
 def read_sealed(tensors_file: Path, json_file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -83,7 +98,7 @@ def read_sealed(tensors_file: Path, json_file: Path) -> tuple[dict[str, Tensor],
     Raises:
         CheckpointError: for files that are missing, damaged, or not the ones that were sealed.
     """
-    values = read_json(json_file)
+    values, content = _read_json(json_file)
     try:
         with safe_open(tensors_file, framework="pt") as file:
             seal = (file.metadata() or {}).get(_SEAL)
@@ -95,7 +110,7 @@ def read_sealed(tensors_file: Path, json_file: Path) -> tuple[dict[str, Tensor],
     of_tensors, _, of_json = seal.partition(" ")
     if of_tensors != tensors_checksum(tensors):
         raise CheckpointError(f"'{tensors_file}' was changed or damaged after it was saved")
-    if of_json != hashlib.sha256(json_file.read_bytes()).hexdigest():
+    if of_json != hashlib.sha256(content).hexdigest():
         raise CheckpointError(
             f"'{json_file}' is not the one that was saved with '{tensors_file}': it was changed, "
             "damaged, or belongs to another checkpoint"

@@ -79,6 +79,20 @@ def reference(cls: Any) -> str:
     return f"{cls.__module__}:{getattr(cls, '__qualname__', '<unnamed>')}"
 
 
+def imported(name: str) -> Any:
+    """What ``package.module:Name`` names, imported; errors are those of the import.
+
+    Example:
+        >>> imported("math:pi")
+        3.141592653589793
+    """
+    module, _, qualified = name.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in qualified.split("."):
+        found = getattr(found, part)
+    return found
+
+
 def resolve(name: str, trust_code: bool = False) -> Any:
     """The class or function called ``package.module:Name``.
 
@@ -90,16 +104,14 @@ def resolve(name: str, trust_code: bool = False) -> Any:
         >>> resolve("discrete_ca.corruption.linear:Uniform").__name__
         'Uniform'
     """
-    module_name, _, qualified = name.partition(":")
+    module_name = name.partition(":")[0]
     foreign = CheckpointError(
         f"class '{name}' is not part of {PACKAGE}; pass trust_code=True to import it"
     )
     if not trust_code and not f"{module_name}.".startswith(f"{PACKAGE}."):
         raise foreign
     try:
-        found: Any = importlib.import_module(module_name)
-        for part in qualified.split("."):
-            found = getattr(found, part)
+        found = imported(name)
     except (ImportError, AttributeError, ValueError) as error:
         raise CheckpointError(f"class '{name}' cannot be imported: {error}") from error
     home = str(getattr(found, "__module__", ""))

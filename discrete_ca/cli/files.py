@@ -14,12 +14,12 @@ from torch import Tensor
 
 from discrete_ca import data, drawing
 from discrete_ca.data import transforms
+from discrete_ca.data.images import SUFFIXES as PICTURES
 from discrete_ca.data.images import pixels
 from discrete_ca.data.sources import array_file, reading
 from discrete_ca.errors import ConfigError, DataError
 
 SUFFIXES = (".npz", ".npy", ".txt", ".png", ".gif")
-PICTURES = (".png", ".gif", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _DRAWN = (".png", ".gif")
 
 
@@ -97,28 +97,11 @@ def read_design(
         DataError: for files that cannot be read or do not fit.
     """
     name, place = split_index(source)
-    path, settings = Path(name), settings or {}
+    path = Path(name)
     if name in ("test", "train") and not path.exists():
-        digits = {2: "binarized_mnist", 16: "mnist16"}
-        if num_categories not in digits:
-            raise DataError(
-                f"design was '{source}' and K = {num_categories}; allowed with MNIST digits: "
-                "K = 2 or 16; else a file"
-            )
-        states = data.load(digits[num_categories], split=name).states
+        states = _digits(source, name, num_categories)
     else:
-        if path.suffix.lower() == ".txt":
-            states = _rows(path)
-        elif path.suffix.lower() in PICTURES:
-            states = _picture(path)[None]
-        else:
-            states = array_file(path, settings.get("states_key"), None).values
-        if tuple(states.shape) == shape:
-            states = states[None]
-        picture = path.suffix.lower() in PICTURES
-        states = _categories(states, num_categories, settings, picture)
-        if path.suffix.lower() == ".txt" and states.shape[1] == math.prod(shape):
-            states = states.reshape(-1, *shape)
+        states = _examples(path, shape, num_categories, settings or {})
     if states.shape[1:] != shape:
         raise DataError(f"design '{source}' has shape {tuple(states.shape[1:])}; allowed: {shape}")
     if place >= len(states):
@@ -130,6 +113,35 @@ def read_design(
             f"allowed: 0 .. {num_categories - 1}"
         )
     return z
+
+
+def _digits(source: str, split: str, num_categories: int) -> Tensor:
+    names = {2: "binarized_mnist", 16: "mnist16"}
+    if num_categories not in names:
+        raise DataError(
+            f"design was '{source}' and K = {num_categories}; allowed with MNIST digits: "
+            "K = 2 or 16; else a file"
+        )
+    return data.load(names[num_categories], split=split).states
+
+
+def _examples(
+    path: Path, shape: tuple[int, ...], num_categories: int, settings: Mapping[str, Any]
+) -> Tensor:
+    """The examples of a file, (N, *S), as categories."""
+    suffix = path.suffix.lower()
+    if suffix == ".txt":
+        states = _rows(path)
+    elif suffix in PICTURES:
+        states = _picture(path)[None]
+    else:
+        states = array_file(path, settings.get("states_key"), None).values
+    if tuple(states.shape) == shape:
+        states = states[None]
+    states = _categories(states, num_categories, settings, suffix in PICTURES)
+    if suffix == ".txt" and states.shape[1] == math.prod(shape):
+        states = states.reshape(-1, *shape)
+    return states
 
 
 def _categories(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import time
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from discrete_ca.diagnostics import exact
 from discrete_ca.errors import ConfigError
 from discrete_ca.kernels import CategoricalNoiseKernel
 from discrete_ca.runs import RunConfig
+from discrete_ca.sealed import write_json
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,7 @@ class Eval:
         console.print(f"Frechet distance to the test set    {found.frechet_distance:.2f}")
         console.print(f"network evaluations a sample        {info.nfe}")
         console.print(f"seconds for {self.samples} samples{seconds:18.0f}")
-        place = self.run / "eval.json"
-        place.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_json(self.run / "eval.json", report)
 
 
 @dataclass(frozen=True)
@@ -88,12 +87,9 @@ class Exact:
         if kernel.told_label:
             raise ConfigError(f"run '{self.run}' is told labels; allowed: runs without, since each "
                               "label has a law of its own")  # fmt: skip
-        states = exact.states(kernel.corruption.num_categories, saved.shape)
-        exact.num_states(kernel.corruption.num_states, saved.shape)
+        exact.num_states(kernel.corruption.num_states, saved.shape)  # refused before work starts
         examples = RunConfig.from_dict(saved.about.get("config", {})).data.load().states
-        place = kernel.corruption.num_categories ** torch.arange(states[0].numel() - 1, -1, -1)
-        code = (examples.reshape(len(examples), -1) * place).sum(1)
-        law = torch.bincount(code, minlength=len(states)).double() / len(examples)
+        law = exact.empirical_law(examples, kernel.corruption.num_categories)
         kernel = kernel.double()
         console.print("level  stationary TV  spectral gap  mixing time (steps)")
         for level in self.levels:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-import tyro
 from torch import Tensor
 
 from discrete_ca import chains, runs
@@ -19,9 +18,11 @@ from discrete_ca.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Chain:
+class _Running:
     """What every command that runs a chain takes."""
 
+    run: Place
+    """A run's folder, or one that save_pretrained wrote."""
     out: Path | None = None
     """Where the result goes: .npz, .npy, .txt (a line an example), .png (a grid) or .gif; out.png
     or out.txt unless said."""
@@ -36,12 +37,12 @@ class Chain:
     trust_code: bool = False
     """Import classes from outside the package that the run names."""
 
-    def open(self, folder: Path, inputs: Sequence[str | None] = ()) -> Opened:
+    def open(self, inputs: Sequence[str | None] = ()) -> Opened:
         """The kernel and its data; output and inputs are checked."""
-        saved = runs.load_run(folder, self.trust_code)
+        saved = runs.load_run(self.run, self.trust_code)
         shape = self.shape or saved.shape
         if shape is None or saved.num_categories is None:
-            raise ConfigError(f"run '{folder}' does not say the shape of its data; pass --shape")
+            raise ConfigError(f"run '{self.run}' does not say the shape of its data; pass --shape")
         if any(n < 1 for n in shape):
             raise ConfigError(f"shape was {shape}; allowed: numbers >= 1")
         if self.hold is not None:
@@ -60,9 +61,20 @@ class Chain:
         settings = saved.about.get("config", {}).get("data", {})
         return Opened(saved.kernel, shape, saved.num_categories, out, settings)
 
-    def generator(self) -> torch.Generator:
-        """The source of every draw."""
-        return torch.Generator().manual_seed(self.seed)
+    def write(self, run: Opened, chain: Callable[..., Any], *given: Any, **settings: Any) -> Tensor:
+        """Run a chain, write what it drew and say what it cost."""
+        begun = time.monotonic()
+        z: Tensor
+        z, info = chain(
+            run.kernel, *given, **settings, label=self.label, return_info=True,
+            generator=torch.Generator().manual_seed(self.seed),
+        )  # fmt: skip
+        files.write(run.out, z, run.num_categories)
+        console.print(
+            f"{len(z)} written to {run.out}: {info.nfe} network evaluations each, "
+            f"{time.monotonic() - begun:.1f} s."
+        )
+        return z
 
 
 @dataclass(frozen=True)
@@ -79,25 +91,11 @@ class Opened:
         """A design, read as the run's data were."""
         return files.read_design(source, self.shape, self.num_categories, self.settings)
 
-    def finish(self, z: Tensor, nfe: int, begun: float) -> None:
-        """Write and say what it cost."""
-        files.write(self.out, z, self.num_categories)
-        console.print(
-            f"{len(z)} written to {self.out}: {nfe} network evaluations each, "
-            f"{time.monotonic() - begun:.1f} s."
-        )
-
-
-Shared = Annotated[Chain, tyro.conf.arg(name="")]
-
 
 @dataclass(frozen=True)
-class Sample:
+class Sample(_Running):
     """Draw new examples: from noise, through falling levels."""
 
-    run: Place
-    """A run's folder, or one that save_pretrained wrote."""
-    chain: Shared = field(default_factory=Chain)
     count: int = 64
     """How many."""
     moves: int = 32
@@ -107,25 +105,26 @@ class Sample:
 
     def __call__(self) -> None:
         """Do it."""
-        run = self.chain.open(self.run)
-        begun = time.monotonic()
-        z, info = chains.sample(
-            run.kernel, self.count, run.shape, moves=self.moves, correctors=self.correctors,
-            label=self.chain.label, generator=self.chain.generator(), return_info=True,
+        run = self.open()
+        self.write(
+            run, chains.sample, self.count, run.shape,
+            moves=self.moves, correctors=self.correctors,
         )  # fmt: skip
-        run.finish(z, info.nfe, begun)
 
 
 @dataclass(frozen=True)
-class Variants:
-    """Draw neighbours of a design: noise it to a level, run the chain there, read out."""
+class _OnDesign(_Running):
+    """What every command that starts from a design takes."""
 
-    run: Place
-    """A run's folder."""
-    chain: Shared = field(default_factory=Chain)
     design: str = "test:0"
     """test:3 (an MNIST digit), FILE or FILE:3 (.npz, .npy, .txt), or a picture, which is read as
     the run's data were: bright is high."""
+
+
+@dataclass(frozen=True)
+class Variants(_OnDesign):
+    """Draw neighbours of a design: noise it to a level, run the chain there, read out."""
+
     count: int = 16
     """How many."""
     level: float = 0.2
@@ -135,28 +134,17 @@ class Variants:
 
     def __call__(self) -> None:
         """Do it."""
-        run = self.chain.open(self.run, [self.design])
+        run = self.open([self.design])
         z = run.design(self.design)
-        begun = time.monotonic()
-        found, info = chains.variants(
-            run.kernel, z, self.count, level=self.level, steps=self.steps, label=self.chain.label,
-            generator=self.chain.generator(), return_info=True,
-        )  # fmt: skip
+        found = self.write(run, chains.variants, z, self.count, level=self.level, steps=self.steps)
         changed = float((found != z).double().mean())
-        run.finish(found, info.nfe, begun)
         console.print(f"{changed:.1%} of the sites differ from the design.")
 
 
 @dataclass(frozen=True)
-class Inpaint:
+class Inpaint(_OnDesign):
     """Draw a part of a design anew, given the rest, which stays as it is."""
 
-    run: Place
-    """A run's folder."""
-    chain: Shared = field(default_factory=Chain)
-    design: str = "test:0"
-    """test:3 (an MNIST digit), FILE or FILE:3 (.npz, .npy, .txt), or a picture, which is read as
-    the run's data were: bright is high."""
     mask: str | None = None
     """FILE with the sites to draw: .npy or .npz (not 0), or a picture (bright)."""
     box: tuple[int, int, int, int] | None = None
@@ -172,15 +160,12 @@ class Inpaint:
 
     def __call__(self) -> None:
         """Do it."""
-        run = self.chain.open(self.run, [self.design, self.mask])
+        run = self.open([self.design, self.mask])
         mask = self.sites(run.shape)
-        z = run.design(self.design)
-        begun = time.monotonic()
-        found, info = chains.inpaint(
-            run.kernel, z, mask, n=self.count, moves=self.moves, correctors=self.correctors,
-            label=self.chain.label, generator=self.chain.generator(), return_info=True,
+        self.write(
+            run, chains.inpaint, run.design(self.design), mask,
+            n=self.count, moves=self.moves, correctors=self.correctors,
         )  # fmt: skip
-        run.finish(found, info.nfe, begun)
 
     def sites(self, shape: tuple[int, ...]) -> Tensor:
         """The mask, (*S), from the one way that was given."""
@@ -200,9 +185,6 @@ class Inpaint:
             not 0 <= a < b <= n for (a, b), n in zip(spans, sides, strict=True)
         ):
             raise ConfigError(f"{given[0]} was {bounds}; allowed: from < to within {shape}")
-        for axis, (a, b) in enumerate(spans, start=len(shape) - len(spans)):
-            inside = torch.zeros(shape[axis], dtype=torch.bool)
-            inside[a:b] = True
-            lines = inside.reshape(-1, *(1,) * (len(shape) - 1 - axis)).expand(shape)
-            mask = lines if axis == len(shape) - len(spans) else mask & lines
+        where: Any = (..., *(slice(a, b) for a, b in spans))
+        mask[where] = True
         return mask

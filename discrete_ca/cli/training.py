@@ -18,6 +18,8 @@ from discrete_ca.data import DiscreteData
 from discrete_ca.data.loading import NAMES
 from discrete_ca.errors import ConfigError
 from discrete_ca.runs import RunConfig
+from discrete_ca.sealed import write_json
+from discrete_ca.serialization import CONFIG_FILE
 from discrete_ca.training import Trainer
 from discrete_ca.training.batches import Batches
 
@@ -43,7 +45,7 @@ class Train:
     def __call__(self) -> None:
         """Do it."""
         folder, run = self.folder, _with_whole_paths(self.run)
-        if any((folder / name).exists() for name in (runs.RUN_FILE, runs.MODEL, "config.json")):
+        if any((folder / name).exists() for name in (runs.RUN_FILE, runs.MODEL, CONFIG_FILE)):
             raise ConfigError(f"folder '{folder}' holds a finished run; allowed: a new folder")
         run = dataclasses.replace(run, train=dataclasses.replace(run.train, folder=str(folder)))
         torch.manual_seed(run.train.seed)
@@ -64,8 +66,7 @@ class Train:
             "steps": trainer.step, "seconds": round(trainer.seconds, 1), "parameters": count,
         }  # fmt: skip
         about = runs.describe(run, examples, training)
-        text = json.dumps(about, indent=2) + "\n"
-        (folder / runs.RUN_FILE).write_text(text, encoding="utf-8")
+        write_json(folder / runs.RUN_FILE, about)
         console.print(f"{trainer.step:,} steps in {trainer.seconds:.0f} s. Saved in {folder}/.")
 
 

@@ -55,9 +55,42 @@ def states(values: int, shape: Sequence[int]) -> Tensor:
                 [1, 0],
                 [1, 1]])
     """
-    count, sites = num_states(values, shape), math.prod(shape)
-    place = values ** torch.arange(sites - 1, -1, -1)
+    count, place = num_states(values, shape), _place(values, math.prod(shape))
     return (torch.arange(count)[:, None] // place % values).reshape(count, *shape)
+
+
+def _place(values: int, sites: int) -> Tensor:
+    """What one more at each site adds to the index of a state, (D,)."""
+    return values ** torch.arange(sites - 1, -1, -1)
+
+
+def index(x: Tensor, values: int) -> Tensor:
+    """Where states (N, *S) stand in the order of `states`, (N,).
+
+    Example:
+        >>> index(torch.tensor([[0, 1], [1, 0]]), 2)
+        tensor([1, 2])
+    """
+    sites = x.reshape(x.shape[0], -1)
+    return (sites * _place(values, sites.shape[1])).sum(1)
+
+
+def empirical_law(z: Tensor, values: int) -> Tensor:
+    """The law of a data set by counting, (K^D,) in float64, in the order of `states`.
+
+    Args:
+        z: examples, long, (N, *S).
+        values: K.
+
+    Raises:
+        SpaceTooLargeError: for more states than `MAX_STATES`.
+
+    Example:
+        >>> empirical_law(torch.tensor([[0, 1], [0, 1], [1, 1], [0, 0]]), 2)
+        tensor([0.2500, 0.5000, 0.0000, 0.2500], dtype=torch.float64)
+    """
+    counts = torch.bincount(index(z, values), minlength=num_states(values, z.shape[1:]))
+    return counts.double() / len(z)
 
 
 def product_laws(site_probs: Tensor) -> Tensor:

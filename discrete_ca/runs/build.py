@@ -6,7 +6,6 @@ declare.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import os
 import sys
@@ -35,18 +34,14 @@ def user_class(name: str, what: str, known: Mapping[str, Any]) -> Any:
     Raises:
         ConfigError: for a name that is neither known nor importable.
     """
-    module, colon, attribute = name.partition(":")
-    if not colon:
+    if ":" not in name:
         raise ConfigError(unknown_name(what, name, [*known, "package.module:Name"]))
     if os.getcwd() not in sys.path:  # as `python -m` does
         sys.path.insert(0, os.getcwd())
     try:
-        found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
+        return serialization.imported(name)
     except Exception as error:  # whatever a user's module does
         raise ConfigError(f"{what} '{name}' cannot be imported: {error!r}") from error
-    return found
 
 
 def _make(cls: Any, what: str, available: Mapping[str, Any]) -> Any:
@@ -122,8 +117,12 @@ def _check_can_be_loaded(kernel: TransitionKernel) -> None:
         raise ConfigError(str(error)) from error
 
 
+def _is_grid(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 2 or (len(shape) == 3 and shape[0] <= 4)
+
+
 def _looks_like_images(shape: tuple[int, ...]) -> bool:
-    return (len(shape) == 2 or (len(shape) == 3 and shape[0] <= 4)) and min(shape[-2:]) >= 8
+    return _is_grid(shape) and min(shape[-2:]) >= 8
 
 
 def _net(
@@ -136,8 +135,7 @@ def _net(
     if kind == "auto":
         kind = "unet" if _looks_like_images(shape) else "mlp"
     if kind == "unet":
-        fits = len(shape) == 2 or (len(shape) == 3 and shape[0] <= 4)
-        if not fits or any(n % config.patch for n in shape[-2:]):
+        if not _is_grid(shape) or any(n % config.patch for n in shape[-2:]):
             raise ConfigError(
                 f"net.kind was {config.kind}, but the data have shape {shape}; allowed for a UNet: "
                 "(H, W) or (C, H, W) with sides that are multiples of "

@@ -1,4 +1,4 @@
-"""A training run as plain data: what a TOML file or a command line says, checked and built.
+"""A training run as plain data: what a TOML file or a command line says, checked.
 
 `RunConfig` nests one frozen dataclass for each choice.
 """
@@ -19,6 +19,8 @@ from discrete_ca import data
 from discrete_ca.data import DiscreteData
 from discrete_ca.errors import ConfigError, unknown_name
 from discrete_ca.training import TrainConfig
+
+_MINUTES = 8.0  # the budget where none is given
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ class RunConfig:
     net: NetConfig = field(default_factory=NetConfig)
     kernel: KernelConfig = field(default_factory=KernelConfig)
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
-    train: TrainConfig = field(default_factory=lambda: TrainConfig(minutes=8.0))
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(minutes=_MINUTES))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
@@ -178,7 +180,7 @@ def _from_dict(cls: type[Config], values: Mapping[str, Any], where: str) -> Conf
         else:
             made[key] = _checked(value, hints[key], name)
     if cls is TrainConfig and not {"steps", "minutes"} & {*made}:
-        made["minutes"] = 8.0
+        made["minutes"] = _MINUTES
     return cls(**made)
 
 

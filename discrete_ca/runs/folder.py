@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from discrete_ca.data import DiscreteData
 from discrete_ca.errors import CheckpointError, ConfigError
 from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel, load_kernel
 from discrete_ca.runs.config import RunConfig
-from discrete_ca.sealed import read_json
+from discrete_ca.sealed import read_json, write_json
 
 MODEL, RUN_FILE, SETTINGS_FILE = "model", "run.json", "settings.json"
 _MAY_CHANGE = {"steps", "minutes", "progress", "folder", "save_minutes"}
@@ -37,8 +36,7 @@ def remember(folder: Path, config: RunConfig) -> None:
     before = remembered(folder)
     if before is None:
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(config.to_dict(), indent=2) + "\n"
-        (folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
+        write_json(folder / SETTINGS_FILE, config.to_dict())
         return
     old, new = before.to_dict(), config.to_dict()
     for part, values in new.items():

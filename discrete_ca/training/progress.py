@@ -33,11 +33,12 @@ class Progress:
 
     def __init__(self, schedule: Schedule, config: TrainConfig) -> None:
         self.schedule, self.config = schedule, config
+        self._ends = [0.0, *schedule.boundaries()]
         self.phase, self.done, self.seconds = 0, 0, 0.0
         count = len(schedule.phases)
         self.steps: list[int | None] = [None] * count
         if config.steps is not None:
-            ends = [0, *(round(end * config.steps) for end in schedule.boundaries())]
+            ends = [round(end * config.steps) for end in self._ends]
             self.steps = [ends[i + 1] - ends[i] for i in range(count)]
         self._move_on()
 
@@ -71,17 +72,11 @@ class Progress:
                 self.steps[self.phase] = max(self.done, found)
         self._move_on()
 
-    def place(self, phase: int | None = None) -> float:
-        """Share of the schedule that is done, in [0, 1]; while a speed is measured, 0 of its phase.
-
-        With `phase`, where that phase begins.
-        """
-        ends = [0.0, *self.schedule.boundaries()]
-        if phase is not None:
-            return ends[phase]
+    def place(self) -> float:
+        """Share of the schedule done, in [0, 1]; while a speed is measured, 0 of its phase."""
         steps = self.steps[self.phase]
         inner = min(self.done / steps, 1.0) if steps else 0.0
-        return ends[self.phase] + inner * self.current.share
+        return self._ends[self.phase] + inner * self.current.share
 
     def stretch(self) -> tuple[float, float]:
         """Where the run of phases that train the same part begins and ends, in [0, 1]."""
@@ -91,7 +86,7 @@ class Progress:
             first -= 1
         while last + 1 < len(phases) and phases[last + 1].train == self.current.train:
             last += 1
-        return self.place(first), self.schedule.boundaries()[last]
+        return self._ends[first], self._ends[last + 1]
 
     def learning_rate(self, part_steps: int) -> float:
         """Warm-up by the steps that the part has had, cosine decay over its stretch."""

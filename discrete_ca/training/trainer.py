@@ -125,12 +125,14 @@ class Trainer:
     def _fit(self, folder: Path | None, resume: bool) -> Trainer:
         config = self.config
         batches = Batches(self.data, config.batch_size, config.seed)
-        self.start_part(self.progress.current)
-        if resume and folder is not None and (state := load_state(folder)) is not None:
+        state = load_state(folder) if resume and folder is not None else None
+        if state is None:
+            self.start_part(self.progress.current)
+        else:
             self._restore(state)
         self.kernel.train()
         with Bar(config.progress) as bar, interrupts(folder is not None) as interrupted:
-            saved_at = time.monotonic()
+            saved_at, saved_step = time.monotonic(), -1
             while not self.progress.finished:
                 begun = time.monotonic()
                 phase = self.progress.current
@@ -146,10 +148,10 @@ class Trainer:
                 late = time.monotonic() - saved_at > 60 * config.save_minutes
                 if folder is not None and (late or interrupted()):
                     self._save(folder)
-                    saved_at = time.monotonic()
+                    saved_at, saved_step = time.monotonic(), self.step
                     if interrupted():
                         raise KeyboardInterrupt(f"step {self.step} is saved in '{folder}'")
-        if folder is not None:
+        if folder is not None and saved_step != self.step:
             self._save(folder)
         self.ema.copy_to_parameters()
         for parameter in self._trainable:
