@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from collections.abc import Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from discrete_ca.errors import DataError
+from discrete_ca.orders import Order
 
 
 class DiscreteData:
@@ -21,11 +24,13 @@ class DiscreteData:
         num_categories: K; None for the largest value + 1, and at least 2.
         labels: integer labels, shape (N,), or None.
         name: what the data are called in reports.
+        label_names: what each label is called, where that is known.
 
     Attributes:
         num_categories: K.
         labels: long, shape (N,), or None.
         name: as given.
+        label_names: a tuple, or None.
 
     Raises:
         DataError: for other dtypes, values out of range, no examples, or labels that do not fit.
@@ -46,28 +51,35 @@ class DiscreteData:
         num_categories: int | None = None,
         labels: Tensor | None = None,
         name: str = "data",
+        label_names: Sequence[str] | None = None,
     ) -> None:
-        states, highest = _whole(torch.as_tensor(states), "states")
-        if num_categories is None:
-            num_categories = max(2, highest + 1)
-        whole = not isinstance(num_categories, bool) and num_categories == int(num_categories)
-        if not whole or num_categories < 2:
-            raise DataError(f"num_categories was {num_categories}; allowed: a whole number >= 2")
-        if highest >= num_categories:
-            raise DataError(
-                f"states hold the value {highest}; allowed: 0 .. {num_categories - 1}, "
-                f"num_categories being {num_categories}"
-            )
+        states, highest = whole(torch.as_tensor(states), "states")
+        self._describe(highest, len(states), num_categories, labels, name, label_names)
+        self._states = states.to(narrowest(self.num_categories))
+
+    def _describe(
+        self,
+        highest: int,
+        count: int,
+        num_categories: int | None,
+        labels: Tensor | None,
+        name: str,
+        label_names: Sequence[str] | None,
+    ) -> None:
+        """Check and set what is known of N examples whose largest state is `highest`."""
+        self.num_categories = categories(num_categories, highest)
         if labels is not None:
-            labels = _whole(torch.as_tensor(labels), "labels")[0].long()
-            if labels.shape != states.shape[:1]:
+            labels, last = whole(torch.as_tensor(labels), "labels")
+            if labels.shape != (count,):
+                raise DataError(f"labels have shape {tuple(labels.shape)}; allowed: ({count},)")
+            if label_names is not None and last >= len(label_names):
                 raise DataError(
-                    f"labels have shape {tuple(labels.shape)}; allowed: {tuple(states.shape[:1])}"
+                    f"labels hold the value {last}; allowed: 0 .. one below the "
+                    f"{len(label_names)} of label_names"
                 )
-        self.num_categories = int(num_categories)
-        self.labels = labels
-        self.name = name
-        self._states = states.to(_narrowest(num_categories))
+            labels = labels.long()
+        self.labels, self.name = labels, name
+        self.label_names = None if label_names is None else tuple(map(str, label_names))
 
     @property
     def states(self) -> Tensor:
@@ -81,8 +93,10 @@ class DiscreteData:
 
     @property
     def num_classes(self) -> int | None:
-        """The largest label + 1, or None without labels."""
-        return None if self.labels is None else int(self.labels.max()) + 1
+        """How many labels have names, else the largest label + 1; None without labels."""
+        if self.labels is None:
+            return None
+        return len(self.label_names) if self.label_names else int(self.labels.max()) + 1
 
     def __len__(self) -> int:
         return int(self._states.shape[0])
@@ -92,14 +106,41 @@ class DiscreteData:
 
     def __repr__(self) -> str:
         return (
-            f"DiscreteData({self.name!r}, N={len(self)}, shape={self.shape}, "
+            f"{type(self).__name__}({self.name!r}, N={len(self)}, shape={self.shape}, "
             f"num_categories={self.num_categories}, labels={self.labels is not None})"
         )
 
-    def split_off(
-        self, n: int, generator: torch.Generator | None = None
-    ) -> tuple[DiscreteData, DiscreteData]:
-        """Set `n` random examples aside, for validation.
+    def split(self, held_out: float, seed: int = 0) -> tuple[Self, Self]:
+        """Set examples aside for validation: the same ones for a seed, wherever the data live.
+
+        Args:
+            held_out: a share in (0, 1), or a number of examples, 1 .. N - 1.
+            seed: seeds the choice.
+
+        Returns:
+            The rest and the examples set aside, each in the order they had.
+
+        Raises:
+            DataError: where either part would be empty.
+
+        Example:
+            >>> data = DiscreteData(torch.arange(10).reshape(10, 1))
+            >>> train, held_out = data.split(0.2)
+            >>> len(train), len(held_out)
+            (8, 2)
+        """
+        share = isinstance(held_out, float) and 0 < held_out < 1
+        n = round(held_out * len(self)) if share else held_out
+        if n != int(n) or not 0 < n < len(self):
+            raise DataError(
+                f"held_out was {held_out}; allowed: a share in (0, 1) or 1 .. {len(self) - 1}, "
+                f"that leaves none of two parts of {len(self)} examples empty"
+            )
+        chosen = Order(len(self), seed, "split")(torch.arange(int(n)))
+        return self._parted(chosen.sort().values)
+
+    def split_off(self, n: int, generator: torch.Generator | None = None) -> tuple[Self, Self]:
+        """Set `n` random examples aside, for validation; see `split` for a choice by a seed.
 
         Args:
             n: how many, 1 .. N - 1.
@@ -121,15 +162,50 @@ class DiscreteData:
             raise DataError(f"n was {n}; allowed: 1 .. {len(self) - 1}, of {len(self)} examples")
         device = generator.device if generator is not None else None
         order = torch.randperm(len(self), generator=generator, device=device).cpu()
-        return self._part(order[n:].sort().values), self._part(order[:n].sort().values)
+        return self._parted(order[:n].sort().values)
 
-    def _part(self, index: Tensor) -> DiscreteData:
-        labels = None if self.labels is None else self.labels[index]
-        return DiscreteData(self._states[index], self.num_categories, labels, self.name)
+    def _parted(self, held_out: Tensor) -> tuple[Self, Self]:
+        """The examples that are not in a sorted index, and those that are."""
+        kept = torch.ones(len(self), dtype=torch.bool)
+        kept[held_out] = False
+        return self._part(kept), self._part(held_out)
+
+    def _part(self, index: Tensor) -> Self:
+        part = copy.copy(self)
+        part.labels = None if self.labels is None else self.labels[index]
+        part._states = self._states[index]
+        return part
 
 
-def _whole(values: Tensor, name: str) -> tuple[Tensor, int]:
-    """Values (N, ...) that are checked to be integers >= 0, and the largest of them."""
+def categories(num_categories: int | None, highest: int) -> int:
+    """K as given, checked against the largest state; the largest state + 1 where it is None.
+
+    Raises:
+        DataError: for a K that is no whole number of at least 2, or too small.
+
+    Example:
+        >>> categories(None, 4), categories(16, 4), categories(None, 0)
+        (5, 16, 2)
+    """
+    if num_categories is None:
+        return max(2, highest + 1)
+    whole = not isinstance(num_categories, bool) and num_categories == int(num_categories)
+    if not whole or num_categories < 2:
+        raise DataError(f"num_categories was {num_categories}; allowed: a whole number >= 2")
+    if highest >= num_categories:
+        raise DataError(
+            f"states hold the value {highest}; allowed: 0 .. {num_categories - 1}, "
+            f"num_categories being {num_categories}"
+        )
+    return int(num_categories)
+
+
+def whole(values: Tensor, name: str) -> tuple[Tensor, int]:
+    """Values (N, ...) that are checked to be integers >= 0, and the largest of them.
+
+    Raises:
+        DataError: for other dtypes, negative values, and no values.
+    """
     if values.is_floating_point() or values.is_complex():
         raise DataError(
             f"{name} have dtype {values.dtype}; allowed: integers or booleans "
@@ -145,7 +221,8 @@ def _whole(values: Tensor, name: str) -> tuple[Tensor, int]:
     return values, high
 
 
-def _narrowest(num_categories: int) -> torch.dtype:
+def narrowest(num_categories: int) -> torch.dtype:
+    """The smallest dtype that holds 0 .. K - 1 and that torch computes with."""
     for dtype in (torch.uint8, torch.int16, torch.int32):
         if num_categories - 1 <= torch.iinfo(dtype).max:
             return dtype

@@ -1,8 +1,9 @@
-"""Batches of clean data as a function of the step, from tensors, data sets or functions."""
+"""Batches of clean data as a function of the step: of tensors, data sets, streams, functions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -11,14 +12,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from discrete_ca import draws
-from discrete_ca.errors import DataError
+from discrete_ca.errors import ConfigError, DataError
+from discrete_ca.orders import Order
 
 Batch = tuple[Tensor, Tensor | None]
 
 
 @runtime_checkable
 class Indexed(Protocol):
-    """A data set in memory: ``data[index]`` gives states (B, *S); labels (N,) or None."""
+    """Examples that can be read one by one: ``data[index]`` gives states (B, *S).
+
+    Labels are (N,), or None.
+    """
 
     labels: Tensor | None
 
@@ -29,27 +34,52 @@ class Indexed(Protocol):
         """States at an index tensor (B,)."""
 
 
-Source = Tensor | NDArray[Any] | Indexed | Callable[[int, torch.Generator], Tensor | Batch]
+@runtime_checkable
+class Streamed(Protocol):
+    """Examples that come one after another, without an end: `discrete_ca.data.StreamedData`."""
+
+    buffer: int
+
+    def take(self, start: int, count: int) -> Batch:
+        """Examples number start .. start + count - 1; cheap where it goes on with the last."""
+
+    def mark(self, start: int) -> dict[str, Any]:
+        """Plain values from which `restore` finds the way to a place near `start` again."""
+
+    def restore(self, mark: Mapping[str, Any]) -> None:
+        """Be ready to go on from a mark."""
+
+
+Source = Tensor | NDArray[Any] | Indexed | Streamed | Callable[[int, torch.Generator], Any]
 
 
 class Batches:
     """``batches(step)`` gives (z, label), the same for a seed and step whatever came before.
 
     A tensor (N, *S) or a data set is gone through in a new order each epoch, the incomplete last
-    batch dropped; a function (count, generator) -> z, or (z, label), is called for each batch.
+    batch dropped. A stream is cut into blocks of whole batches, about its `buffer` examples each,
+    and each block is put in an order of its own; nothing is dropped. A function
+    (count, generator) -> z, or (z, label), is called for each batch.
 
     Args:
         source: where the examples come from.
         size: examples a batch, B.
         seed: seeds the order.
 
+    Attributes:
+        block: batches a block of a stream has; 0 for other sources.
+
     Raises:
         DataError: for fewer examples than one batch.
 
     Example:
-        >>> z, label = Batches(torch.arange(6).reshape(6, 1), 4, seed=0)(step=10)
+        >>> batches = Batches(torch.arange(6).reshape(6, 1), 4, seed=0)
+        >>> z, label = batches(step=10)
         >>> z.shape, label
         (torch.Size([4, 1]), None)
+        >>> half, _ = batches.part(step=10, index=1, count=2)
+        >>> bool((half == z[2:]).all())
+        True
     """
 
     def __init__(self, source: Source, size: int, seed: int) -> None:
@@ -57,28 +87,76 @@ class Batches:
             source = torch.from_numpy(source)
         if isinstance(source, Tensor) and not source.is_floating_point():
             source = source.long()
-        if not isinstance(source, Tensor | Indexed) and not callable(source):
+        if not isinstance(source, Tensor | Indexed | Streamed) and not callable(source):
             raise DataError(
                 f"data was a {type(source).__name__}; allowed: a tensor or array (N, *S), a "
-                "DiscreteData, or a function (count, generator) -> states"
+                "DiscreteData, a StreamedData, or a function (count, generator) -> states"
             )
         self.source, self.size, self.seed = source, size, seed
-        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
+        self.block = max(1, source.buffer // size) if isinstance(source, Streamed) else 0
+        self._order = lru_cache(maxsize=2)(self._new_order)  # two: threads meet at a boundary
         if isinstance(source, Tensor | Indexed) and len(source) < size:
             raise DataError(
                 f"data has {len(source)} examples; allowed: at least batch_size = {size}"
             )
 
+    def _new_order(self, number: int) -> Order:
+        """The order of an epoch, or of a block of a stream."""
+        if isinstance(self.source, Streamed):
+            return Order(self.block * self.size, self.seed, "order", number)
+        return Order(len(self.source), self.seed, "order", number)  # type: ignore[arg-type]
+
     def __call__(self, step: int) -> Batch:
         """The batch of one step."""
-        source = self.source
-        if not isinstance(source, Tensor | Indexed):
-            found = source(self.size, draws.keyed(self.seed, "data", step))
+        return self.part(step, 0, 1)
+
+    def part(self, step: int, index: int, count: int) -> Batch:
+        """One of `count` equal consecutive parts of a step's batch; the rest is not read.
+
+        The parts of a step, joined, are its batch: processes that take a part each see all its
+        examples and none twice. A stream must be read as a whole by each of them. A function is
+        asked for B / count examples with a generator keyed by (seed, "data", step, index), and by
+        (seed, "data", step) where there is one part: other numbers of parts are other examples.
+
+        Args:
+            step: the step.
+            index: which part, 0 .. count - 1.
+            count: how many parts.
+
+        Raises:
+            ConfigError: where `count` does not divide the batch, and for an index out of range.
+        """
+        if count < 1 or self.size % count:
+            raise ConfigError(f"batch_size was {self.size}; allowed: a multiple of {count} parts")
+        if not 0 <= index < count:
+            raise ConfigError(f"index was {index}; allowed: 0 .. {count - 1}")
+        source, size = self.source, self.size // count
+        if not isinstance(source, Tensor | Indexed | Streamed):
+            key = (step,) if count == 1 else (step, index)
+            found = source(size, draws.keyed(self.seed, "data", *key))
             return (found, None) if isinstance(found, Tensor) else found
-        epoch, place = divmod(step, len(source) // self.size)
-        if epoch != self._epoch:
-            generator = draws.keyed(self.seed, "order", epoch)
-            self._order, self._epoch = torch.randperm(len(source), generator=generator), epoch
-        index = self._order[place * self.size : (place + 1) * self.size]
-        labels = None if isinstance(source, Tensor) else source.labels
-        return source[index], None if labels is None else labels[index]
+        whole = self.block or len(source) // self.size  # type: ignore[arg-type]
+        number, place = divmod(step, whole)
+        first = place * self.size + index * size
+        rows = self._order(number)(torch.arange(first, first + size))
+        if isinstance(source, Streamed):
+            states, labels = source.take(number * whole * self.size, whole * self.size)
+            z = states[rows].long()
+        else:
+            labels = None if isinstance(source, Tensor) else source.labels
+            z = source[rows]
+        return z, None if labels is None else labels[rows].long()
+
+    def state(self, step: int) -> dict[str, Any]:
+        """Plain values that let another `Batches` reach `step` sooner; empty but for streams.
+
+        They change no batch: without them a stream is read again from its start.
+        """
+        if not isinstance(self.source, Streamed):
+            return {}
+        return self.source.mark(step // self.block * self.block * self.size)
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take what `state` gave."""
+        if isinstance(self.source, Streamed) and state:
+            self.source.restore(state)

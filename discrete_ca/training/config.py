@@ -30,6 +30,7 @@ class TrainConfig:
         folder: where checkpoints and metrics go; None for none.
         save_minutes: minutes between checkpoints.
         progress: show a progress bar.
+        workers: threads that read batches ahead; 0 reads each when it is needed.
 
     Raises:
         ConfigError: for a value that is not allowed.
@@ -52,6 +53,7 @@ class TrainConfig:
     folder: str | None = None
     save_minutes: float = 2.0
     progress: bool = True
+    workers: int = 0
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
@@ -64,7 +66,8 @@ class TrainConfig:
             for name in ("steps", "batch_size"):
                 if getattr(self, name) is not None:
                     checks.positive(getattr(self, name), name)
-            checks.positive(self.warmup, "warmup", least=0)
+            for name in ("warmup", "workers"):
+                checks.positive(getattr(self, name), name, least=0)
             checks.probability(self.ema, "ema", below_one=True)
             checks.probability(self.final_learning_rate, "final_learning_rate")
         except ValueError as error:

@@ -1,0 +1,71 @@
+"""Batches read in the background, so that a training step does not wait for its data."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count as counted
+from itertools import islice
+
+from discrete_ca.training.batches import Batch, Batches
+
+_AHEAD = 2  # batches a worker reads ahead
+
+
+def loader(
+    batches: Batches,
+    first_step: int = 0,
+    index: int = 0,
+    count: int = 1,
+    workers: int = 0,
+    accumulation: int = 1,
+) -> Iterator[Batch]:
+    """The parts of one process, from a step on, without an end.
+
+    The workers are threads: reading files, decoding pictures, indexing and arithmetic let go of the
+    interpreter's lock, and threads share what they read, need nothing pickled and see the same data
+    set. Since a batch depends on its step alone, what comes out does not depend on them. A stream
+    is read by one worker, which keeps a block ahead. Close the iterator to end the workers; a
+    function as a source is called from their threads.
+
+    Args:
+        batches: where the batches come from.
+        first_step: the first step.
+        index: the process, 0 .. count - 1.
+        count: how many processes share each batch.
+        workers: threads that read ahead; 0 reads each batch when it is asked for.
+        accumulation: parts of a step that this process goes through one by one; they come in turn,
+            ``index * accumulation + i`` of ``count * accumulation``.
+
+    Example:
+        >>> import torch
+        >>> batches = Batches(torch.arange(8), 4, seed=0)
+        >>> read = loader(batches, first_step=3, workers=1)
+        >>> bool((next(read)[0] == batches(3)[0]).all())
+        True
+        >>> read.close()
+    """
+    keys = (
+        (step, index * accumulation + i, count * accumulation)
+        for step in counted(first_step)
+        for i in range(accumulation)
+    )
+    if workers == 0:
+        yield from (batches.part(*key) for key in keys)
+        return
+    if batches.block:
+        workers, ahead = 1, max(_AHEAD, batches.block * accumulation)
+    else:
+        ahead = _AHEAD * workers
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="loader")
+    try:
+        begun: deque[Future[Batch]] = deque()
+        for key in islice(keys, ahead):
+            begun.append(pool.submit(batches.part, *key))
+        for key in keys:
+            batch = begun.popleft().result()
+            begun.append(pool.submit(batches.part, *key))
+            yield batch
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
