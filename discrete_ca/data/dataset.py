@@ -55,6 +55,7 @@ class DiscreteData:
     ) -> None:
         states, highest = whole(torch.as_tensor(states), "states")
         self._describe(highest, len(states), num_categories, labels, name, label_names)
+        self.labels = None if self.labels is None else self.labels.long()
         self._states = states.to(narrowest(self.num_categories))
 
     def _describe(
@@ -77,7 +78,6 @@ class DiscreteData:
                     f"labels hold the value {last}; allowed: 0 .. one below the "
                     f"{len(label_names)} of label_names"
                 )
-            labels = labels.long()
         self.labels, self.name = labels, name
         self.label_names = None if label_names is None else tuple(map(str, label_names))
 

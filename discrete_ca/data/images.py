@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from discrete_ca.data.sources import Raw, as_tensor, reading
+from discrete_ca.data.rows import ReadRows
+from discrete_ca.data.sources import Raw
 from discrete_ca.errors import DataError, unknown_name
 
 SUFFIXES = frozenset(
@@ -56,11 +56,12 @@ def image_folder(folder: Path, split: str) -> Raw:
         split: the split's subfolder; without such subfolders all images are "train".
 
     Returns:
-        Values (N, H, W) or (N, 3, H, W), uint8 (bool where each image is bilevel).
+        Rows of values (N, H, W) or (N, 3, H, W), uint8 (bool where each image is bilevel), which
+        are decoded when they are read.
 
     Raises:
-        DataError: for an unknown split, no images, images both beside and within subfolders,
-            different sizes or kinds, or a damaged file.
+        DataError: for an unknown split, no images, images both beside and within subfolders; when
+            they are read, for different sizes or kinds, or a damaged file.
 
     Example:
         >>> import tempfile
@@ -69,9 +70,9 @@ def image_folder(folder: Path, split: str) -> Raw:
         >>> for name in ("cat", "dog"):
         ...     (folder / name).mkdir()
         ...     Image.new("L", (3, 2)).save(folder / name / "1.png")
-        >>> values, labels, _ = image_folder(folder, "train")
-        >>> values.shape, labels
-        (torch.Size([2, 2, 3]), tensor([0, 1]))
+        >>> values, labels, _, names = image_folder(folder, "train")
+        >>> values[np.array([0, 1])].shape, labels, names
+        (torch.Size([2, 2, 3]), tensor([0, 1]), ('cat', 'dog'))
     """
     folders = _subfolders(folder)
     splits = {path.name: path for path in folders}
@@ -97,50 +98,16 @@ def image_folder(folder: Path, split: str) -> Raw:
         )
     counts = torch.tensor([len(images) for images in classes.values()])
     labels = torch.arange(len(classes)).repeat_interleave(counts) if classes else None
-    return raw_pixels(stack((str(path), _reader(path)) for path in paths), labels)
+    rows = ReadRows(len(paths), lambda row: _picture(paths[row]), lambda row: str(paths[row]))
+    names = tuple(path.name for path in classes) or None
+    return Raw(rows, labels, rows.num_values, names)
 
 
-def raw_pixels(values: Tensor, labels: Tensor | None) -> Raw:
-    """Stacked pixels with their number of categories: 2 for bools, 256 for bytes."""
-    return Raw(values, labels, 2 if values.dtype == torch.bool else 256)
+def _picture(path: Path) -> NDArray[Any]:
+    from PIL import Image
 
-
-def stack(images: Iterable[tuple[str, Callable[[], NDArray[Any]]]]) -> Tensor:
-    """Named arrays of one size and kind as one tensor (N, *S).
-
-    Raises:
-        DataError: for arrays that differ in shape or dtype, or cannot be read.
-
-    Example:
-        >>> stack([("a", lambda: np.zeros((2, 3)))]).shape
-        torch.Size([1, 2, 3])
-    """
-    arrays: list[NDArray[Any]] = []
-    first = ""
-    for name, read in images:
-        with reading(name):
-            array = read()
-        if not arrays:
-            first = name
-        elif (array.shape, array.dtype) != (arrays[0].shape, arrays[0].dtype):
-            raise DataError(
-                f"{name} has shape {array.shape} of {array.dtype}; allowed: "
-                f"{arrays[0].shape} of {arrays[0].dtype}, as {first} has"
-            )
-        arrays.append(array)
-    if not arrays:
-        raise DataError("states have shape (0,); allowed: at least one example")
-    return as_tensor(np.stack(arrays), "states")
-
-
-def _reader(path: Path) -> Callable[[], NDArray[Any]]:
-    def read() -> NDArray[Any]:
-        from PIL import Image
-
-        with Image.open(path) as image:
-            return pixels(image)
-
-    return read
+    with Image.open(path) as image:
+        return pixels(image)
 
 
 def _subfolders(folder: Path) -> list[Path]:

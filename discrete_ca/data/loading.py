@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from discrete_ca.data import embedded, tables, transforms
+from discrete_ca.data import embedded, tables
 from discrete_ca.data.dataset import DiscreteData
 from discrete_ca.data.images import image_folder
+from discrete_ca.data.mapped import MappedData
+from discrete_ca.data.rows import npy_rows
 from discrete_ca.data.sources import Raw, array_file
-from discrete_ca.data.transforms import Range
+from discrete_ca.data.transforms import Range, Transform
 from discrete_ca.errors import DataError, unknown_name
 
 _BINARY = "binarized_mnist"
@@ -35,6 +38,7 @@ def load(
     value_range: Range | None = None,
     states_key: str | None = None,
     label_key: str | None = None,
+    in_memory: bool = True,
     generator: torch.Generator | None = None,
 ) -> DiscreteData:
     """Load data of discrete states.
@@ -47,7 +51,8 @@ def load(
             - a `datasets.Dataset` or `DatasetDict`, a folder made by `save_to_disk`, or the name
               of a data set on the Hub, "user/name";
             - a folder of images, with subfolders as labels: (H, W) grey, (3, H, W) colour;
-            - a .npy, .npz or .pt file of numbers, shape (N, *S).
+            - a .npy, .npz or .pt file of numbers, shape (N, *S), or a folder of .npy files, which
+              follow one another in the order of their names.
         split: which split; a source without splits is all "train".
         num_categories: K; None for what the source or the transform says, else the largest
             value + 1.
@@ -60,6 +65,8 @@ def load(
             source says ((0, 255) for bytes, (0, 1) for floats).
         states_key: the array or column of states, where its name does not tell.
         label_key: the array or column of labels, where its name does not tell.
+        in_memory: read all states now; False leaves the states of tables, pictures and .npy files
+            on disk and gives `MappedData`, for data larger than memory.
         generator: source of randomness, for `stochastic`.
 
     Raises:
@@ -75,36 +82,29 @@ def load(
     """
     if not isinstance(split, str):
         raise DataError(f"split was {split!r}; allowed: a name such as 'train'")
-    if binarize is not None and not math.isfinite(binarize):
-        raise DataError(f"binarize was {binarize}; allowed: a finite threshold")
-    transform = {"binarize": binarize, "stochastic": stochastic or None, "quantize": quantize}
-    asked = [key for key, value in transform.items() if value is not None]
-    if len(asked) > 1:
-        raise DataError(f"{' and '.join(asked)} were given together; allowed: one of them")
-    if value_range is not None and asked not in (["stochastic"], ["quantize"]):
-        raise DataError(
-            f"value_range was {value_range}; allowed: None without quantize or stochastic"
-        )
-    raw, name = _read(source, split, states_key, label_key)
+    transform = Transform(binarize, stochastic, quantize, value_range)
+    raw, name = _read(source, split, states_key, label_key, in_memory)
     if name == _BINARY:
         if quantize is not None:
             raise DataError(f"quantize was {quantize} with {name}; allowed: None (see mnist16)")
-        binarize = 8 if not asked else binarize
+        if transform.num_categories is None:
+            transform = Transform(binarize=8)
 
-    states, made = raw.values, raw.num_categories
-    if value_range is None and made is not None:
-        value_range = (0, made - 1)
-    if quantize is not None:
-        states = transforms.quantize(states, quantize, value_range=value_range)
-        made = quantize
-    elif stochastic or binarize is not None:
-        states = transforms.binarize(
-            states, binarize, stochastic=stochastic, value_range=value_range, generator=generator
-        )
-        made = 2
+    values, labels, made, label_names = raw
+    if not in_memory:
+        if isinstance(values, Tensor):
+            raise DataError(
+                f"in_memory was False with {source!r:.60}; allowed: True, since it is read whole "
+                "(a .npy file, a folder of them, pictures and tables of `datasets` stay on disk)"
+            )
+        return MappedData(values, num_categories, labels, name, label_names, transform)
+    if not isinstance(values, Tensor):
+        values = values[np.arange(len(values))]
+    transform = transform.within(made)
+    states = transform(values, generator)
     if num_categories is None:
-        num_categories = made
-    return DiscreteData(states, num_categories, raw.labels, name)
+        num_categories = transform.num_categories or made
+    return DiscreteData(states, num_categories, labels, name, label_names)
 
 
 def _read(
@@ -112,6 +112,7 @@ def _read(
     split: str,
     states_key: str | None,
     label_key: str | None,
+    in_memory: bool,
 ) -> tuple[Raw, str]:
     """The source's values as they are, and its name."""
     if tables.is_table(source):
@@ -129,12 +130,20 @@ def _read(
     if path.suffix.lower() in _ARRAYS:
         if split != "train":
             raise DataError(f"split was '{split}'; allowed: 'train', since {path} has no others")
+        if path.suffix.lower() == ".npy" and not in_memory:
+            _no_keys(states_key, label_key, str(path))
+            return Raw(npy_rows([path])), path.stem
         return array_file(path, states_key, label_key), path.stem
     if path.is_dir():
         stored = tables.on_disk(path)
         if stored is not None:
             return tables.table(stored, split, states_key, label_key, str(path)), path.name
         _no_keys(states_key, label_key, str(path))
+        shards = sorted(path.glob("*.npy"))
+        if shards:
+            if split != "train":
+                raise DataError(f"split was '{split}'; allowed: 'train', as {path} has no others")
+            return Raw(npy_rows(shards)), path.name
         return image_folder(path, split), path.name
     if path.exists():
         raise DataError(f"{path} is a file; allowed: {', '.join(_ARRAYS)}, or a folder")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from torch import Tensor
 
 from discrete_ca.errors import DataError, unknown_name
 
+if TYPE_CHECKING:
+    from discrete_ca.data.rows import Rows
+
 STATES_KEYS = ("states", "data")
 LABEL_KEYS = ("labels", "label")
 
@@ -21,12 +24,14 @@ LABEL_KEYS = ("labels", "label")
 class Raw(NamedTuple):
     """Values as they were stored, before they are made discrete."""
 
-    values: Tensor
-    """Numbers, shape (N, *S)."""
+    values: Tensor | Rows
+    """Numbers, shape (N, *S), in memory or where they are."""
     labels: Tensor | None = None
     """Labels, shape (N,), or None."""
     num_categories: int | None = None
     """One more than the largest value that the format allows, where it says so."""
+    label_names: tuple[str, ...] | None = None
+    """What the labels are called, where the source says so."""
 
 
 @contextmanager
@@ -85,7 +90,7 @@ def array_file(path: Path, states_key: str | None, label_key: str | None) -> Raw
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "x.npz"
         >>> np.savez(path, data=np.zeros((4, 2), dtype=np.int64), labels=np.arange(4))
-        >>> values, labels, _ = array_file(path, None, None)
+        >>> values, labels, *_ = array_file(path, None, None)
         >>> values.shape, labels
         (torch.Size([4, 2]), tensor([0, 1, 2, 3]))
     """

@@ -6,18 +6,21 @@ The library is imported when one of these is asked for, and not before.
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from discrete_ca.data.images import pixels, raw_pixels, stack
+from discrete_ca.data.dataset import narrowest
+from discrete_ca.data.images import pixels
+from discrete_ca.data.rows import ReadRows
 from discrete_ca.data.sources import STATES_KEYS, Raw, as_tensor, choose_keys, reading
 from discrete_ca.errors import DataError, unknown_name
 
+_PIECE = 1 << 16  # labels read at a time
 _LIKELY = (*STATES_KEYS, "image", "img", "pixels", "input_ids")
 
 
@@ -65,7 +68,7 @@ def table(
     label_key: str | None,
     where: str,
 ) -> Raw:
-    """Read the states and labels of a table; images become arrays of pixels.
+    """The states of a table, to be read, and its labels; images become arrays of pixels.
 
     Args:
         source: a `Dataset`, or a `DatasetDict` of splits.
@@ -82,9 +85,9 @@ def table(
     Example:
         >>> from datasets import Dataset
         >>> rows = Dataset.from_dict({"tokens": [[0, 1], [2, 1]], "label": [0, 1]})
-        >>> table(rows, "train", None, None, "rows")[:2]
-        (tensor([[0, 1],
-                [2, 1]]), tensor([0, 1]))
+        >>> values, labels, *_ = table(rows, "train", None, None, "rows")
+        >>> values[np.arange(2)].tolist(), labels.tolist()
+        ([[0, 1], [2, 1]], [0, 1])
     """
     if isinstance(source, dict):
         if split not in source:
@@ -98,37 +101,84 @@ def table(
     )
     if len(source) == 0:
         raise DataError(f"{where}: split '{split}' is empty; allowed: at least one example")
-    labels = None if label_key is None else _column(source, label_key, where)
-    if labels is not None and not labels.is_floating_point() and bool((labels == -1).all()):
-        labels = None
-    if not _is_image(source, states_key):
-        return Raw(_column(source, states_key, where), labels)
+    labels = None if label_key is None else _labels(Column(source, label_key, where))
+    names = None if labels is None else label_names(source.features, label_key)
+    if not is_image(source.features, states_key):
+        return Raw(Column(source, states_key, where), labels, None, names)
     column = source.select_columns([states_key]).with_format(None)
 
     def picture(row: int) -> NDArray[Any]:
-        image = column[row][states_key]
-        if image is None:
-            raise DataError("the image is missing")
-        return pixels(image)
+        return as_pixels(column[row][states_key])
 
-    rows = ((f"{where}, row {row}", partial(picture, row)) for row in range(len(column)))
-    return raw_pixels(stack(rows), labels)
+    rows = ReadRows(len(column), picture, lambda row: f"{where}, row {row}")
+    return Raw(rows, labels, rows.num_values, names)
 
 
-def _is_image(source: Any, key: str) -> bool:
+class Column:
+    """A column of numbers as rows, read where the table keeps it.
+
+    Example:
+        >>> from datasets import Dataset
+        >>> column = Column(Dataset.from_dict({"x": [[1, 2], [3, 4], [5, 6]]}), "x", "rows")
+        >>> column[np.array([0, 2])]
+        tensor([[1, 2],
+                [5, 6]])
+    """
+
+    num_values = None
+
+    def __init__(self, source: Any, key: str, where: str) -> None:
+        self._column = source.select_columns([key]).with_format("numpy")
+        self._key, self._name, self._where = key, where, f"{where}, column '{key}'"
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def __getitem__(self, index: NDArray[np.int64]) -> Tensor:
+        first, last = int(index[0]), int(index[-1]) + 1
+        whole = last - first == len(index)  # a slice is read faster
+        with reading(f"{self._where},"):
+            array = self._column[slice(first, last) if whole else index][self._key]
+        if array.dtype == object:
+            raise DataError(f"{self._where}: the examples differ in shape; allowed: one shape")
+        tensor = as_tensor(array, f"{self._name}: values of '{self._key}'")
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise DataError(f"{self._where}: values are missing or not finite")
+        return tensor
+
+
+def _labels(column: Column) -> Tensor | None:
+    """The labels, narrow where they can be; None where all of them are -1."""
+    pieces = []
+    for start in range(0, len(column), _PIECE):
+        piece = column[np.arange(start, min(start + _PIECE, len(column)))]
+        if not piece.is_floating_point() and piece.ndim == 1 and int(piece.min()) >= 0:
+            piece = piece.to(narrowest(int(piece.max()) + 1))
+        pieces.append(piece)
+    labels = torch.cat(pieces)
+    absent = not labels.is_floating_point() and bool((labels == -1).all())
+    return None if absent else labels
+
+
+def label_names(features: Any, key: str | None) -> tuple[str, ...] | None:
+    """The names of a column's classes, where it has them."""
+    names = getattr((features or {}).get(key), "names", None)
+    return None if names is None else tuple(names)
+
+
+def is_image(features: Any, key: str) -> bool:
+    """Whether a column holds pictures."""
     import datasets
 
-    return isinstance(source.features[key], datasets.Image)
+    return isinstance((features or {}).get(key), datasets.Image)
 
 
-def _column(source: Any, key: str, where: str) -> Tensor:
-    with reading(f"{where}, column '{key}',"):
-        array = source.select_columns([key]).with_format("numpy")[:][key]
-    if array.dtype == object:
-        raise DataError(
-            f"{where}, column '{key}': the examples differ in shape; allowed: one shape"
-        )
-    tensor = as_tensor(array, f"{where}: values of '{key}'")
-    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-        raise DataError(f"{where}, column '{key}': values are missing or not finite")
-    return tensor
+def as_pixels(image: Any) -> NDArray[Any]:
+    """The pixels of a table's picture.
+
+    Raises:
+        DataError: for none.
+    """
+    if image is None:
+        raise DataError("the image is missing")
+    return pixels(image)

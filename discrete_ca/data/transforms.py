@@ -11,6 +11,9 @@ the middle of the range, 128.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass, replace
+
 import torch
 from torch import Tensor
 
@@ -21,6 +24,72 @@ Range = tuple[float, float]
 
 # Random draws and double-precision quotients are made for this many values at a time.
 _PIECE = 1 << 22
+
+_WAYS = ("binarize", "stochastic", "quantize")
+
+
+@dataclass(frozen=True)
+class Transform:
+    """What is done to the values of a source: at most one of three ways to make them categories.
+
+    Args:
+        binarize: K = 2, by this threshold.
+        stochastic: K = 2, drawn with the values as probabilities.
+        quantize: K equal bins of the range.
+        value_range: for `stochastic` and `quantize`.
+
+    Raises:
+        DataError: for more than one way, or a range without a use.
+
+    Example:
+        >>> Transform(quantize=4)(torch.tensor([0.0, 0.6]))
+        tensor([0, 2], dtype=torch.uint8)
+    """
+
+    binarize: float | None = None
+    stochastic: bool = False
+    quantize: int | None = None
+    value_range: Range | None = None
+
+    def __post_init__(self) -> None:
+        if self.binarize is not None and not math.isfinite(self.binarize):
+            raise DataError(f"binarize was {self.binarize}; allowed: a finite threshold")
+        given = {name: getattr(self, name) for name in _WAYS}
+        asked = [name for name, value in given.items() if value is not None and value is not False]
+        if len(asked) > 1:
+            raise DataError(f"{' and '.join(asked)} were given together; allowed: one of them")
+        if self.value_range is not None and asked not in (["stochastic"], ["quantize"]):
+            raise DataError(
+                f"value_range was {self.value_range}; allowed: None without quantize or stochastic"
+            )
+
+    @property
+    def num_categories(self) -> int | None:
+        """K of what comes out; None where nothing is done."""
+        if self.quantize is not None:
+            return self.quantize
+        return 2 if self.stochastic or self.binarize is not None else None
+
+    def within(self, num_values: int | None) -> Transform:
+        """The same for values 0 .. num_values - 1, where no other range is given."""
+        if num_values is None or self.value_range is not None or not self._ranged:
+            return self
+        return replace(self, value_range=(0, num_values - 1))
+
+    @property
+    def _ranged(self) -> bool:
+        return self.stochastic or self.quantize is not None
+
+    def __call__(self, values: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The categories, or the values as they are."""
+        if self.quantize is not None:
+            return quantize(values, self.quantize, value_range=self.value_range)
+        if self.num_categories is None:
+            return values
+        return binarize(
+            values, self.binarize, stochastic=self.stochastic,
+            value_range=self.value_range, generator=generator,
+        )  # fmt: skip
 
 
 def binarize(
