@@ -13,6 +13,7 @@ import torch
 from discrete_ca import chains, metrics, runs
 from discrete_ca.cli import files
 from discrete_ca.cli.terminal import Place, console
+from discrete_ca.data import DiscreteData
 from discrete_ca.data import load as load_data
 from discrete_ca.diagnostics import exact
 from discrete_ca.errors import ConfigError
@@ -88,8 +89,10 @@ class Exact:
             raise ConfigError(f"run '{self.run}' is told labels; allowed: runs without, since each "
                               "label has a law of its own")  # fmt: skip
         exact.num_states(kernel.corruption.num_states, saved.shape)  # refused before work starts
-        examples = RunConfig.from_dict(saved.about.get("config", {})).data.load().states
-        law = exact.empirical_law(examples, kernel.corruption.num_categories)
+        examples = RunConfig.from_dict(saved.about.get("config", {})).data.load()
+        if not isinstance(examples, DiscreteData):
+            raise ConfigError(f"run '{self.run}' was trained on a stream, whose law is not known")
+        law = exact.empirical_law(examples.states, kernel.corruption.num_categories)
         kernel = kernel.double()
         console.print("level  stationary TV  spectral gap  mixing time (steps)")
         for level in self.levels:

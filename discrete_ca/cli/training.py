@@ -14,7 +14,7 @@ import tyro
 
 from discrete_ca import runs
 from discrete_ca.cli.terminal import Place, console
-from discrete_ca.data import DiscreteData
+from discrete_ca.data import DiscreteData, StreamedData
 from discrete_ca.data.loading import NAMES
 from discrete_ca.errors import ConfigError
 from discrete_ca.runs import RunConfig
@@ -79,7 +79,7 @@ def _with_whole_paths(run: RunConfig) -> RunConfig:
     return dataclasses.replace(run, data=data)
 
 
-def _dry_run(run: RunConfig, trainer: Trainer, examples: DiscreteData) -> None:
+def _dry_run(run: RunConfig, trainer: Trainer, examples: DiscreteData | StreamedData) -> None:
     """The settings, and what a step costs, from a few steps of each phase."""
     console.print_json(json.dumps(run.to_dict()))
     batches = Batches(examples, run.train.batch_size, run.train.seed)

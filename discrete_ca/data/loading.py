@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ NAMES = (_BINARY, "mnist16")
 """The data that come with the package."""
 
 _ARRAYS = (".npy", ".npz", ".pt")
-_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
 def load(
@@ -147,7 +145,7 @@ def _read(
         return image_folder(path, split), path.name
     if path.exists():
         raise DataError(f"{path} is a file; allowed: {', '.join(_ARRAYS)}, or a folder")
-    if isinstance(source, str) and _HUB_NAME.fullmatch(source):
+    if isinstance(source, str) and tables.HUB_NAME.fullmatch(source):
         found = tables.hub(source, split)  # that split alone, and so all "train"
         return tables.table(found, "train", states_key, label_key, source), source
     raise DataError(

@@ -63,8 +63,7 @@ class MappedData(DiscreteData):
                 "stochastic was True for data on disk; allowed: False, since each value is drawn "
                 "once and for all (save the drawn states, or load them into memory)"
             )
-        self._rows: Rows
-        self._rows = rows if hasattr(rows, "num_values") else ArrayRows([rows], name)
+        self._rows: Rows = ArrayRows([rows], name) if isinstance(rows, np.ndarray) else rows
         made, count = self._rows.num_values, len(self._rows)
         self._transform = transform.within(made)
         if count == 0:

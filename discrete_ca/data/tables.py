@@ -5,6 +5,7 @@ The library is imported when one of these is asked for, and not before.
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from discrete_ca.data.sources import STATES_KEYS, Raw, as_tensor, choose_keys, r
 from discrete_ca.errors import DataError, unknown_name
 
 _PIECE = 1 << 16  # labels read at a time
-_LIKELY = (*STATES_KEYS, "image", "img", "pixels", "input_ids")
+HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+LIKELY = (*STATES_KEYS, "image", "img", "pixels", "input_ids")
 
 
 def is_table(source: object) -> bool:
@@ -35,8 +37,8 @@ def is_table(source: object) -> bool:
     return library is not None and isinstance(source, library.Dataset | library.DatasetDict)
 
 
-def hub(name: str, split: str) -> Any:
-    """Load a data set of the Hub by its name, "user/name".
+def hub(name: str, split: str, streaming: bool = False) -> Any:
+    """Load a data set of the Hub by its name, "user/name", or open it as a stream.
 
     Raises:
         DataError: with the reason, where that fails.
@@ -44,6 +46,8 @@ def hub(name: str, split: str) -> Any:
     with reading(f"'{name}' is no local path, and split '{split}' of it on the Hub"):
         import datasets
 
+        if streaming:
+            return datasets.load_dataset(name, split=split, streaming=True)
         return datasets.load_dataset(name, split=split)
 
 
@@ -89,15 +93,9 @@ def table(
         >>> values[np.arange(2)].tolist(), labels.tolist()
         ([[0, 1], [2, 1]], [0, 1])
     """
-    if isinstance(source, dict):
-        if split not in source:
-            raise DataError(f"{where}: {unknown_name('split', split, source)}")
-        source = source[split]
-    elif split not in ("train", str(source.split)):
-        own = "" if source.split is None else f" or '{source.split}'"
-        raise DataError(f"split was '{split}'; allowed: 'train'{own}, since {where} has no others")
+    source = choose_split(source, split, where)
     states_key, label_key = choose_keys(
-        source.column_names, states_key, label_key, where, likely=_LIKELY
+        source.column_names, states_key, label_key, where, likely=LIKELY
     )
     if len(source) == 0:
         raise DataError(f"{where}: split '{split}' is empty; allowed: at least one example")
@@ -112,6 +110,52 @@ def table(
 
     rows = ReadRows(len(column), picture, lambda row: f"{where}, row {row}")
     return Raw(rows, labels, rows.num_values, names)
+
+
+def choose_split(source: Any, split: str, where: str) -> Any:
+    """One split of a dict of them; a lone table answers to its own name and to "train".
+
+    Raises:
+        DataError: for a split that is not there.
+    """
+    if isinstance(source, dict):
+        if split not in source:
+            raise DataError(f"{where}: {unknown_name('split', split, source)}")
+        return source[split]
+    if split not in ("train", str(source.split)):
+        own = "" if source.split is None else f" or '{source.split}'"
+        raise DataError(f"split was '{split}'; allowed: 'train'{own}, since {where} has no others")
+    return source
+
+
+def streamed(source: Any, split: str) -> tuple[Any, str]:
+    """What can be gone through example by example, again and again, and its name.
+
+    Raises:
+        DataError: for sources that cannot, and splits that do not exist.
+    """
+    if isinstance(source, str | Path):
+        path = Path(source).expanduser()
+        found, name = on_disk(path) if path.is_dir() else None, path.name
+        if found is None and isinstance(source, str) and HUB_NAME.fullmatch(source):
+            return hub(source, split, streaming=True), source
+        if found is None:
+            raise DataError(
+                f"source was {source!r:.60}; allowed for a stream: the name of a data set on the "
+                "Hub, an IterableDataset, or a folder made by save_to_disk"
+            )
+    else:
+        found, name = source, "stream"
+    if isinstance(found, dict) or hasattr(found, "split"):
+        found = choose_split(found, split, name)
+    if hasattr(found, "to_iterable_dataset"):
+        found = found.to_iterable_dataset()
+    if not hasattr(found, "__iter__") or hasattr(found, "__next__"):
+        raise DataError(
+            f"source was a {type(found).__name__}; allowed for a stream: what can be iterated over "
+            "again and again"
+        )
+    return found, name
 
 
 class Column:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from discrete_ca import corruption, nn, serialization
-from discrete_ca.data import DiscreteData
+from discrete_ca.data import DiscreteData, StreamedData
 from discrete_ca.errors import CheckpointError, ConfigError, unknown_name
 from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel
 from discrete_ca.objectives import ContrastiveAdjustment, Denoising, InverseLevel, Phase, Schedule
@@ -54,7 +54,7 @@ def _make(cls: Any, what: str, available: Mapping[str, Any]) -> Any:
         raise ConfigError(f"{what} {cls.__name__}: {error}; it is given {names}") from error
 
 
-def build_kernel(config: RunConfig, examples: DiscreteData) -> TransitionKernel:
+def build_kernel(config: RunConfig, examples: DiscreteData | StreamedData) -> TransitionKernel:
     """The kernel of a run, untrained.
 
     Raises:
@@ -69,9 +69,9 @@ def build_kernel(config: RunConfig, examples: DiscreteData) -> TransitionKernel:
         raise ConfigError(f"corruption was {config.kernel.corruption}; allowed: a Corruption")
     classes = None
     if config.net.labels:
-        if examples.labels is None:
+        classes = examples.num_classes
+        if classes is None:
             raise ConfigError("net.labels was true, but the data have no labels; allowed: false")
-        classes = int(examples.labels.max()) + 1
     net = _net(config.net, k, noise.num_states, shape, classes)
     if not isinstance(net, torch.nn.Module):
         raise ConfigError(f"net was {config.net.kind}; allowed: a torch.nn.Module")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from discrete_ca import data
-from discrete_ca.data import DiscreteData
+from discrete_ca.data import DiscreteData, StreamedData
 from discrete_ca.errors import ConfigError, unknown_name
 from discrete_ca.training import TrainConfig
 
@@ -25,17 +25,24 @@ _MINUTES = 8.0  # the budget where none is given
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What is trained on; see `discrete_ca.data.load`.
+    """What is trained on; see `discrete_ca.data.load` and `discrete_ca.data.stream`.
 
     Args:
-        source: binarized_mnist, mnist16, a folder of images, a .npy/.npz/.pt file, a folder that
-            `datasets` saved, or a name on the Hub.
+        source: binarized_mnist, mnist16, a folder of images or of .npy files, a .npy/.npz/.pt file,
+            a folder that `datasets` saved, or a name on the Hub.
         split: which split.
         num_categories: K; None for what the source says.
         binarize: make K = 2 by value >= this.
         quantize: make K equal bins of the range.
         states_key: the column or array of states.
         label_key: the column or array of labels.
+        in_memory: false leaves the states on disk and reads them as they are needed.
+        streaming: read a name on the Hub, or what `datasets` saved, as a stream; nothing is
+            downloaded beforehand.
+        buffer: examples of a stream that are shuffled together.
+
+    Raises:
+        ConfigError: for a buffer of less than one example.
     """
 
     source: str = "binarized_mnist"
@@ -45,10 +52,22 @@ class DataConfig:
     quantize: int | None = None
     states_key: str | None = None
     label_key: str | None = None
+    in_memory: bool = True
+    streaming: bool = False
+    buffer: int = 10_000
 
-    def load(self) -> DiscreteData:
+    def __post_init__(self) -> None:
+        if self.buffer < 1:
+            raise ConfigError(f"buffer was {self.buffer}; allowed: a whole number >= 1")
+
+    def load(self) -> DiscreteData | StreamedData:
         """The data."""
-        return data.load(**dataclasses.asdict(self))
+        settings = dataclasses.asdict(self)
+        in_memory, streaming = settings.pop("in_memory"), settings.pop("streaming")
+        if streaming:
+            return data.stream(**settings)
+        del settings["buffer"]
+        return data.load(**settings, in_memory=in_memory)
 
 
 @dataclass(frozen=True)

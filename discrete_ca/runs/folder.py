@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from discrete_ca.data import DiscreteData
+from discrete_ca.data import DiscreteData, StreamedData
 from discrete_ca.errors import CheckpointError, ConfigError
 from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel, load_kernel
 from discrete_ca.runs.config import RunConfig
@@ -65,12 +65,15 @@ class SavedRun:
     about: dict[str, Any]
 
 
-def describe(config: RunConfig, examples: DiscreteData, training: dict[str, Any]) -> dict[str, Any]:
+def describe(
+    config: RunConfig, examples: DiscreteData | StreamedData, training: dict[str, Any]
+) -> dict[str, Any]:
     """What run.json holds: the config, the data's shape and what training cost."""
+    count = len(examples) if isinstance(examples, DiscreteData) else None
     return {
         "config": config.to_dict(),
         "data": {
-            "name": examples.name, "count": len(examples), "shape": list(examples.shape),
+            "name": examples.name, "count": count, "shape": list(examples.shape),
             "num_categories": examples.num_categories,
         },
         "training": training,

@@ -140,12 +140,18 @@ class Batches:
         first = place * self.size + index * size
         rows = self._order(number)(torch.arange(first, first + size))
         if isinstance(source, Streamed):
-            states, labels = source.take(number * whole * self.size, whole * self.size)
+            states, labels = self.read_block(number)
             z = states[rows].long()
         else:
             labels = None if isinstance(source, Tensor) else source.labels
             z = source[rows]
         return z, None if labels is None else labels[rows].long()
+
+    def read_block(self, number: int) -> Batch:
+        """A block of a stream, in the stream's order; it is read once, and kept for a while."""
+        assert isinstance(self.source, Streamed)
+        count = self.block * self.size
+        return self.source.take(number * count, count)
 
     def state(self, step: int) -> dict[str, Any]:
         """Plain values that let another `Batches` reach `step` sooner; empty but for streams.

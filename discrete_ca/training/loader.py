@@ -6,9 +6,10 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count as counted
-from itertools import islice
 
 from discrete_ca.training.batches import Batch, Batches
+
+Key = tuple[int, int, int]
 
 _AHEAD = 2  # batches a worker reads ahead
 
@@ -54,18 +55,35 @@ def loader(
     if workers == 0:
         yield from (batches.part(*key) for key in keys)
         return
-    if batches.block:
-        workers, ahead = 1, max(_AHEAD, batches.block * accumulation)
-    else:
-        ahead = _AHEAD * workers
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="loader")
+    pool = ThreadPoolExecutor(1 if batches.block else workers, thread_name_prefix="loader")
     try:
-        begun: deque[Future[Batch]] = deque()
-        for key in islice(keys, ahead):
-            begun.append(pool.submit(batches.part, *key))
-        for key in keys:
-            batch = begun.popleft().result()
-            begun.append(pool.submit(batches.part, *key))
-            yield batch
+        if batches.block:
+            yield from _block_ahead(batches, keys, pool)
+        else:
+            yield from _batches_ahead(batches, keys, pool, _AHEAD * workers)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _batches_ahead(
+    batches: Batches, keys: Iterator[Key], pool: ThreadPoolExecutor, ahead: int
+) -> Iterator[Batch]:
+    begun: deque[Future[Batch]] = deque()
+    for key in keys:
+        begun.append(pool.submit(batches.part, *key))
+        if len(begun) > ahead:
+            yield begun.popleft().result()
+
+
+def _block_ahead(
+    batches: Batches, keys: Iterator[Key], pool: ThreadPoolExecutor
+) -> Iterator[Batch]:
+    """Batches are taken from the block in memory while the next block is read."""
+    current = None
+    for key in keys:
+        batch = batches.part(*key)
+        number = key[0] // batches.block
+        if number != current:
+            pool.submit(batches.read_block, number + 1)  # an error comes back where it is used
+            current = number
+        yield batch

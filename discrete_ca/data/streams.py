@@ -1,0 +1,318 @@
+"""Data that come one example after another and are never whole: on the Hub, in files, from code."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from discrete_ca.data import tables
+from discrete_ca.data.dataset import categories, narrowest, whole
+from discrete_ca.data.sources import as_tensor, choose_keys, reading
+from discrete_ca.data.transforms import Range, Transform
+from discrete_ca.errors import DataError
+
+Batch = tuple[Tensor, Tensor | None]
+
+_PIECE = 256  # examples held as they came, before they are made small
+_HELD = 2  # blocks in memory: the one in use, and the next
+_MARKS = 4  # blocks whose beginnings are remembered
+_AS_THEY_ARE = Transform()
+
+log = logging.getLogger(__name__)
+
+
+class StreamedData:
+    """The endless stream that a source gives when it is gone through again and again.
+
+    Example number i is the same whenever it is asked for, so that batches are a function of the
+    step (`discrete_ca.training.batches`). `take` goes on where it stopped. Going elsewhere reads
+    and drops what lies between, from the start of a pass if need be; a `mark` of a `datasets`
+    stream lets another process go there directly. A mark says what was read at its place, and is
+    believed only where the same is read again: shuffle buffers of `datasets`, for one, are not
+    restored by its state.
+
+    Examples are checked and made discrete when they are read. Each pass must give as many.
+
+    Args:
+        source: an `IterableDataset`, or anything that can be iterated over again and gives
+            mappings of arrays or pictures. Shuffled ones need a seed.
+        num_categories: K; None for what the transform says, 2 for booleans, 256 for pictures.
+        states_key: the column of states, where its name does not tell.
+        label_key: the column of labels, where its name does not tell.
+        transform: what makes the values categories.
+        buffer: examples that are shuffled together; twice as many are held in memory.
+        name: what the data are called in reports.
+
+    Attributes:
+        num_categories: K.
+        shape: S, the shape of one example.
+        label_names: what the labels are called, or None.
+        buffer: as given.
+
+    Raises:
+        DataError: for a source without examples, columns that do not exist, and a K that is not
+            known; in `take`, for examples that differ in shape or are no categories.
+
+    Example:
+        >>> from datasets import Dataset
+        >>> rows = Dataset.from_dict({"states": [[0, 1], [2, 0], [1, 1]]}).to_iterable_dataset()
+        >>> data = StreamedData(rows, num_categories=3)
+        >>> data.take(2, 2)[0].tolist()  # the last example, and the first again
+        [[1, 1], [0, 1]]
+    """
+
+    def __init__(
+        self,
+        source: Iterable[Mapping[str, Any]],
+        num_categories: int | None = None,
+        states_key: str | None = None,
+        label_key: str | None = None,
+        transform: Transform = _AS_THEY_ARE,
+        buffer: int = 10_000,
+        name: str = "stream",
+    ) -> None:
+        if buffer < 1:
+            raise DataError(f"buffer was {buffer}; allowed: a whole number >= 1")
+        if transform.stochastic:
+            raise DataError("stochastic was True for a stream; allowed: False")
+        self.source, self.buffer, self.name = source, buffer, name
+        self._lock = Lock()
+        self._held: dict[tuple[int, int], Batch] = {}
+        self._marks: tuple[dict[str, Any], ...] = ()
+        self._hint: dict[str, Any] | None = None
+        self._length: int | None = None  # of a pass, once one has ended
+        with reading(name):
+            first = next(iter(source), None)
+            if first is None:
+                raise DataError("it gives no examples; allowed: at least one")
+            keys = choose_keys(list(first), states_key, label_key, name, likely=tables.LIKELY)
+            self._states_key, self._label_key = keys
+            if self._label_key is not None and np.all(np.asarray(first[self._label_key]) == -1):
+                self._label_key = None  # the Hub's mark of a split without labels
+            values = as_tensor(_array(first[self._states_key])[None], "states")
+        made = 2 if values.dtype == torch.bool else None
+        if _is_picture(first[self._states_key]) and made is None:
+            made = 256
+        features = getattr(source, "features", None)
+        self.label_names = tables.label_names(features, self._label_key)
+        self._transform = transform.within(made)
+        made = self._transform.num_categories or made
+        states, highest = whole(self._transform(values), "states")
+        if num_categories is None and made is None:
+            raise DataError(
+                "num_categories was None for a stream; allowed: a whole number >= 2, since it "
+                "cannot be gone through to count them"
+            )
+        self.num_categories = categories(num_categories or made, highest)
+        self.shape = tuple(states.shape[1:])
+        self._open(0)
+
+    @property
+    def num_classes(self) -> int | None:
+        """How many labels have names; None where that is not known."""
+        return None if self.label_names is None else len(self.label_names)
+
+    def __repr__(self) -> str:
+        return (
+            f"StreamedData({self.name!r}, shape={self.shape}, "
+            f"num_categories={self.num_categories}, labels={self._label_key is not None})"
+        )
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def take(self, start: int, count: int) -> Batch:
+        """Examples number start .. start + count - 1 of the endless stream.
+
+        Returns:
+            States, in as few bytes as K needs, shape (count, *S), and labels (count,) or None.
+        """
+        key = (start, count)
+        if (held := self._held.get(key)) is not None:  # not to wait while the next is read
+            return held
+        with self._lock:
+            if key not in self._held:
+                while len(self._held) >= _HELD:
+                    self._held.pop(next(iter(self._held)))
+                self._go(start)
+                place = self._place()
+                batch = self._read(count)
+                mark = {**place, "count": count, "digest": _digest(batch)}
+                self._marks = (*self._marks[1 - _MARKS :], mark)
+                self._held[key] = batch
+            return self._held[key]
+
+    def mark(self, start: int) -> dict[str, Any]:
+        """Where the last block at or before `start` began, as plain values; {} where unknown."""
+        return next((mark for mark in reversed(self._marks) if mark["start"] <= start), {})
+
+    def restore(self, mark: Mapping[str, Any]) -> None:
+        """Use a mark, of this process or another, when something is next read."""
+        with self._lock:
+            self._hint = dict(mark)
+
+    def _open(self, epoch: int, state: Mapping[str, Any] | None = None) -> None:
+        """Start a pass, at its first example or at a state of the source."""
+        source: Any = self.source
+        if hasattr(source, "select_columns"):
+            keys = [key for key in (self._states_key, self._label_key) if key is not None]
+            source = source.select_columns(keys)  # a copy, with a state of its own
+        if hasattr(source, "set_epoch"):
+            source.set_epoch(epoch)
+        if state is not None:
+            source.load_state_dict(state)
+        self._source, self._epoch, self._opened_at = source, epoch, state
+        self._examples: Iterator[Mapping[str, Any]] = iter(source)
+        self._position = self._first = epoch * (self._length or 0)
+
+    def _place(self) -> dict[str, Any]:
+        """Where the next example is."""
+        state = self._opened_at  # until something is read, the source may not say so itself
+        if state is None and hasattr(self._source, "state_dict"):
+            state = self._source.state_dict()
+        return {
+            "start": self._position, "first": self._first, "epoch": self._epoch, "state": state,
+        }  # fmt: skip
+
+    def _resume(self, mark: Mapping[str, Any]) -> bool:
+        """Go to a mark; whether what is read there is what was."""
+
+        def go() -> None:
+            self._open(mark["epoch"], mark["state"])
+            self._position, self._first = mark["start"], mark["first"]
+
+        if mark["state"] is None:
+            return False
+        try:
+            go()
+            same = _digest(self._read(mark["count"])) == mark["digest"]
+            go()
+        except Exception as error:  # a state of another source or version
+            log.warning("%s: a saved place cannot be read: %s", self.name, error)
+            return False
+        return same
+
+    def _go(self, start: int) -> None:
+        """Stand before example number `start`."""
+        hint, self._hint = self._hint, None
+        if hint and hint["start"] <= start and not self._resume(hint):
+            if hint["state"] is not None:
+                log.warning("%s: a saved place is not what it was; read from the start", self.name)
+            self._open(0)
+        if self._length is not None and start // self._length > self._epoch:
+            self._open(start // self._length)
+        if start < self._position:
+            self._open(0 if self._length is None else start // self._length)
+        while self._position < start:
+            self._next()
+
+    def _next(self) -> Mapping[str, Any]:
+        """The next example, of the next pass where this one has ended."""
+        where = f"{self.name}, example {self._position - self._first} of pass {self._epoch}"
+        with reading(where):
+            example = next(self._examples, None)
+        if example is None:
+            length = self._position - self._first
+            if length == 0 or self._length not in (None, length):
+                raise DataError(
+                    f"{self.name}: pass {self._epoch} gave {length} examples; allowed: "
+                    f"{self._length or 'at least one'}, as in each pass"
+                )
+            self._length = length
+            self._open(self._epoch + 1)
+            return self._next()
+        self._position += 1
+        self._opened_at = None
+        return example
+
+    def _read(self, count: int) -> Batch:
+        states, labels = [], []
+        for start in range(0, count, _PIECE):
+            examples = [self._next() for _ in range(min(_PIECE, count - start))]
+            with reading(f"{self.name}, before example {self._position - self._first}"):
+                values = self._stacked([example[self._states_key] for example in examples])
+                found, highest = whole(self._transform(values), "states")
+                if found.shape[1:] != self.shape:
+                    raise DataError(
+                        f"states have shape {tuple(found.shape[1:])}; allowed: {self.shape}"
+                    )
+                categories(self.num_categories, highest)
+                states.append(found.to(narrowest(self.num_categories)))
+                if self._label_key is not None:
+                    values = self._stacked([example[self._label_key] for example in examples])
+                    labels.append(whole(values, "labels")[0])
+        return torch.cat(states), torch.cat(labels) if labels else None
+
+    def _stacked(self, values: list[Any]) -> Tensor:
+        arrays = [_array(value) for value in values]
+        shapes = {array.shape for array in arrays}
+        if len(shapes) > 1:
+            raise DataError(f"the examples differ in shape: {sorted(shapes)}; allowed: one shape")
+        return as_tensor(np.stack(arrays), "values")
+
+
+def _array(value: Any) -> NDArray[Any]:
+    """A picture, tensor or nested list as an array."""
+    if _is_picture(value) or value is None:
+        return tables.as_pixels(value)
+    return value.numpy() if isinstance(value, Tensor) else np.asarray(value)
+
+
+def _is_picture(value: Any) -> bool:
+    return hasattr(value, "mode") and hasattr(value, "convert")
+
+
+def _digest(batch: Batch) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for tensor in batch:
+        if tensor is not None:
+            digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def stream(
+    source: str | Path | Any,
+    split: str = "train",
+    *,
+    num_categories: int | None = None,
+    binarize: float | None = None,
+    quantize: int | None = None,
+    value_range: Range | None = None,
+    states_key: str | None = None,
+    label_key: str | None = None,
+    buffer: int = 10_000,
+) -> StreamedData:
+    """Read data as a stream: nothing is downloaded or held but what training has come to.
+
+    Args:
+        source: the name of a data set on the Hub, "user/name"; an `IterableDataset`, a `Dataset`
+            or a dict of splits of them; or a folder made by `save_to_disk`.
+        split: which split.
+        num_categories: K; a stream of numbers that are categories already must say.
+        binarize: as in `load`.
+        quantize: as in `load`.
+        value_range: as in `load`.
+        states_key: as in `load`.
+        label_key: as in `load`.
+        buffer: examples that are shuffled together. Streams sorted by class want their shards
+            shuffled too: pass ``dataset.shuffle(seed=0, buffer_size=1)``.
+
+    Raises:
+        DataError: for sources that cannot be streamed, and as `StreamedData`.
+
+    Example:
+        >>> from datasets import Dataset
+        >>> stream(Dataset.from_dict({"x": [[0.1], [0.9]]}), quantize=2)
+        StreamedData('stream', shape=(1,), num_categories=2, labels=False)
+    """
+    transform = Transform(binarize, False, quantize, value_range)
+    rows, name = tables.streamed(source, split)
+    return StreamedData(rows, num_categories, states_key, label_key, transform, buffer, name)
