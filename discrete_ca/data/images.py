@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from discrete_ca.data.rows import ReadRows
+from discrete_ca.data.rows import ReadRows, Rows
 from discrete_ca.data.sources import Raw
 from discrete_ca.errors import DataError, unknown_name
 
@@ -45,7 +45,7 @@ def pixels(image: Any) -> NDArray[Any]:
     return np.array(image.convert(_COLOUR)).transpose(2, 0, 1)
 
 
-def image_folder(folder: Path, split: str) -> Raw:
+def image_folder(folder: Path, split: str) -> Raw[Rows]:
     """All images of a folder, in the order of their paths.
 
     Images that lie in subfolders get these as labels, numbered in alphabetical order. Where the

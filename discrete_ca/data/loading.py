@@ -13,7 +13,7 @@ from discrete_ca.data import embedded, tables
 from discrete_ca.data.dataset import DiscreteData
 from discrete_ca.data.images import image_folder
 from discrete_ca.data.mapped import MappedData
-from discrete_ca.data.rows import npy_rows
+from discrete_ca.data.rows import Rows, npy_rows
 from discrete_ca.data.sources import Raw, array_file
 from discrete_ca.data.transforms import Range, Transform
 from discrete_ca.errors import DataError, unknown_name
@@ -111,7 +111,7 @@ def _read(
     states_key: str | None,
     label_key: str | None,
     in_memory: bool,
-) -> tuple[Raw, str]:
+) -> tuple[Raw[Tensor | Rows], str]:
     """The source's values as they are, and its name."""
     if tables.is_table(source):
         return tables.table(source, split, states_key, label_key, "the data set"), "dataset"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -14,17 +14,17 @@ from torch import Tensor
 
 from discrete_ca.errors import DataError, unknown_name
 
-if TYPE_CHECKING:
-    from discrete_ca.data.rows import Rows
-
 STATES_KEYS = ("states", "data")
 LABEL_KEYS = ("labels", "label")
 
 
-class Raw(NamedTuple):
+Values = TypeVar("Values", covariant=True)  # a tensor, or Rows that are still where they were
+
+
+class Raw(NamedTuple, Generic[Values]):
     """Values as they were stored, before they are made discrete."""
 
-    values: Tensor | Rows
+    values: Values
     """Numbers, shape (N, *S), in memory or where they are."""
     labels: Tensor | None = None
     """Labels, shape (N,), or None."""
@@ -72,7 +72,7 @@ def as_tensor(array: NDArray[Any], name: str) -> Tensor:
     return torch.from_numpy(np.array(array, dtype=dtype))
 
 
-def array_file(path: Path, states_key: str | None, label_key: str | None) -> Raw:
+def array_file(path: Path, states_key: str | None, label_key: str | None) -> Raw[Tensor]:
     """Read .npy (one array), .npz (named arrays) or .pt (a tensor, or a dict of tensors).
 
     Nothing is unpickled but the tensors of a .pt file, by ``weights_only=True``.

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from discrete_ca.data.dataset import narrowest
 from discrete_ca.data.images import pixels
-from discrete_ca.data.rows import ReadRows
+from discrete_ca.data.rows import ReadRows, Rows
 from discrete_ca.data.sources import STATES_KEYS, Raw, as_tensor, choose_keys, reading
 from discrete_ca.errors import DataError, unknown_name
 
@@ -71,7 +71,7 @@ def table(
     states_key: str | None,
     label_key: str | None,
     where: str,
-) -> Raw:
+) -> Raw[Rows]:
     """The states of a table, to be read, and its labels; images become arrays of pixels.
 
     Args:
