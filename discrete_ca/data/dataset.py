@@ -129,9 +129,10 @@ class DiscreteData:
             >>> len(train), len(held_out)
             (8, 2)
         """
-        share = isinstance(held_out, float) and 0 < held_out < 1
-        n = round(held_out * len(self)) if share else held_out
-        if n != int(n) or not 0 < n < len(self):
+        n = held_out
+        if isinstance(held_out, float):
+            n = round(held_out * len(self)) if 0 < held_out < 1 else 0
+        if not 0 < n < len(self):
             raise DataError(
                 f"held_out was {held_out}; allowed: a share in (0, 1) or 1 .. {len(self) - 1}, "
                 f"that leaves none of two parts of {len(self)} examples empty"

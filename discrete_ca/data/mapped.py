@@ -113,13 +113,13 @@ class MappedData(DiscreteData):
     def __getitem__(self, index: Any) -> Tensor:
         places = _places(index, len(self))
         if places.size == 0:
-            return torch.empty(*places.shape, *self.shape, dtype=torch.long)
+            return torch.empty((*places.shape, *self.shape), dtype=torch.long)
         forwards, back = np.unique(places.reshape(-1), return_inverse=True)
         states, highest = self._read(forwards)
         if not self._checked:
             categories(self.num_categories, highest)
         found = states[torch.from_numpy(back.reshape(-1))].long()
-        return found.reshape(*places.shape, *self.shape)
+        return found.reshape((*places.shape, *self.shape))
 
     def _parted(self, held_out: Tensor) -> tuple[Self, Self]:
         index = held_out.numpy()
