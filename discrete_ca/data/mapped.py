@@ -30,7 +30,7 @@ class MappedData(DiscreteData):
     hold bytes by their format and are decoded, and checked, when they are read.
 
     Args:
-        rows: an array on disk such as ``np.load(path, mmap_mode="r")``, or `Rows`.
+        rows: an array such as ``np.load(path, mmap_mode="r")``, or `Rows`.
         num_categories: K; None for what the transform or the format says, else the largest value
             + 1, and at least 2.
         labels: integer labels, shape (N,), or None; these are in memory, a byte each up to 256.

@@ -1,12 +1,13 @@
-"""Rows that stay on disk: arrays mapped into memory, columns of tables, pictures, parts of these.
+"""Rows that stay on disk: arrays in files, columns of tables, pictures, and parts of these.
 
 Rows are read by sorted indices without repeats, so that a disk is read forwards.
 """
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,10 +19,6 @@ from discrete_ca.data.sources import as_tensor, reading
 from discrete_ca.errors import DataError
 
 Index = NDArray[np.int64]
-
-# Pages of a mapped file count as memory of the process until they are let go.
-_HELD_BYTES = 1 << 24
-_BYTES_A_FAULT = 1 << 16  # what the system maps around a row, at most
 
 
 class Rows(Protocol):
@@ -42,9 +39,10 @@ class Rows(Protocol):
 
 
 class ArrayRows:
-    """Arrays one after another, such as ``np.memmap``: anything that numpy's indexing reads.
+    """Arrays one after another: anything with a shape and a dtype that a sorted index reads.
 
-    Pages of files that were read are let go as soon as they come to some megabytes.
+    Of an array that is mapped into memory, such as ``np.memmap``, the system counts the pages that
+    were read as memory of the process until it wants them back; `NpyFile` has none.
 
     Args:
         arrays: arrays (N_i, *S) of one shape S and dtype.
@@ -73,8 +71,6 @@ class ArrayRows:
                 )
         self.arrays, self.name = list(arrays), name
         self._ends = np.cumsum([len(array) for array in arrays])
-        row = int(np.prod(kinds[0][0], dtype=np.int64)) * kinds[0][1].itemsize
-        self._cost, self._read = max(row, _BYTES_A_FAULT), 0
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -86,32 +82,75 @@ class ArrayRows:
             if cut > first:
                 parts.append(np.asarray(array[index[first:cut] - (end - len(array))]))
             first = cut
-        self._let_go(len(index))
         values = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return as_tensor(values, "states")
 
-    def _let_go(self, count: int) -> None:
-        self._read += count * self._cost
-        if self._read < _HELD_BYTES:
-            return
-        self._read = 0
-        for array in self.arrays:
-            pages = getattr(array, "base", None)
-            if isinstance(pages, mmap.mmap) and hasattr(pages, "madvise"):
-                pages.madvise(mmap.MADV_DONTNEED)
+
+class NpyFile:
+    """A .npy file whose rows are read from the file, without mapping it.
+
+    A page fault may map megabytes around a row; what is read takes the memory of what was asked
+    for. The file is open only while it is read, so that there may be many.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "x.npy"
+        >>> np.save(path, np.arange(6).reshape(3, 2))
+        >>> NpyFile(path)[np.array([0, 2])]
+        array([[0, 1],
+               [4, 5]])
+    """
+
+    def __init__(self, path: Path) -> None:
+        with reading(path):
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        self.path, self.shape, self.dtype = path, mapped.shape, mapped.dtype
+        self._offset: int = mapped.offset
+        self._plain = mapped.flags.c_contiguous and hasattr(os, "preadv")
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def __getitem__(self, index: Index) -> NDArray[Any]:
+        """The rows at a sorted index without repeats.
+
+        Raises:
+            DataError: for a file that became shorter or cannot be read any more.
+        """
+        with reading(self.path):
+            if not self._plain:
+                return np.array(np.load(self.path, mmap_mode="r")[index])
+            out = np.empty((len(index), *self.shape[1:]), self.dtype)
+            into = out.reshape(len(index), -1).view(np.uint8)
+            with self.path.open("rb", buffering=0) as file:
+                for first, last in _runs(index):
+                    self._fill(file.fileno(), into[first:last], int(index[first]))
+            return out
+
+    def _fill(self, file: int, into: NDArray[np.uint8], row: int) -> None:
+        left = into.reshape(-1).data
+        place = self._offset + row * into.shape[1]
+        while left:
+            count = os.preadv(file, [left], place)
+            if count == 0:
+                raise EOFError("the file became shorter")
+            left, place = left[count:], place + count
+
+
+def _runs(index: Index) -> Iterator[tuple[int, int]]:
+    """Where runs of consecutive numbers start and end."""
+    ends = np.flatnonzero(np.diff(index) != 1) + 1
+    return pairwise([0, *ends.tolist(), len(index)])
 
 
 def npy_rows(paths: Sequence[Path]) -> ArrayRows:
-    """.npy files, mapped; nothing is read but their headers.
+    """.npy files one after another; nothing is read but their headers.
 
     Raises:
-        DataError: for a file that cannot be mapped, or files that differ.
+        DataError: for a file that cannot be read, or files that differ.
     """
-    arrays = []
-    for path in paths:
-        with reading(path):
-            arrays.append(np.load(path, mmap_mode="r", allow_pickle=False))
-    return ArrayRows(arrays, str(paths[0].parent if len(paths) > 1 else paths[0]))
+    name = str(paths[0].parent if len(paths) > 1 else paths[0])
+    return ArrayRows([NpyFile(path) for path in paths], name)
 
 
 class ReadRows:
