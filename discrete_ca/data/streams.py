@@ -40,7 +40,8 @@ class StreamedData:
     believed only where the same is read again: shuffle buffers of `datasets`, for one, are not
     restored by its state.
 
-    Examples are checked and made discrete when they are read. Each pass must give as many.
+    Examples are checked and made discrete when they are read. Each pass must give as many;
+    `datasets` takes the shards of a stream in another order from the second pass on.
 
     Args:
         source: an `IterableDataset`, or anything that can be iterated over again and gives
@@ -191,13 +192,15 @@ class StreamedData:
 
         if mark["state"] is None:
             return False
+        length, same = self._length, False
         try:
             go()
             same = _digest(self._read(mark["count"])) == mark["digest"]
             go()
         except Exception as error:  # a state of another source or version
             log.warning("%s: a saved place cannot be read: %s", self.name, error)
-            return False
+        if not same:
+            self._length = length  # what a pass from a wrong place gave says nothing
         return same
 
     def _go(self, start: int) -> None:

@@ -149,6 +149,8 @@ def streamed(source: Any, split: str) -> tuple[Any, str]:
     if isinstance(found, dict) or hasattr(found, "split"):
         found = choose_split(found, split, name)
     if hasattr(found, "to_iterable_dataset"):
+        if len(found) == 0:
+            raise DataError(f"{name}: split '{split}' is empty; allowed: at least one example")
         found = found.to_iterable_dataset()
     if not hasattr(found, "__iter__") or hasattr(found, "__next__"):
         raise DataError(
