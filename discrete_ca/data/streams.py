@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -16,13 +17,14 @@ from torch import Tensor
 
 from discrete_ca.data import tables
 from discrete_ca.data.dataset import categories, narrowest, whole
+from discrete_ca.data.passes import Passes
 from discrete_ca.data.sources import as_tensor, choose_keys, reading
 from discrete_ca.data.transforms import Range, Transform
 from discrete_ca.errors import DataError
 
 Batch = tuple[Tensor, Tensor | None]
 
-_PIECE = 256  # examples held as they came, before they are made small
+_NUMBERS, _PICTURES = 256, 16  # examples held as they came, before they are made small
 _HELD = 2  # blocks in memory: the one in use, and the next
 _MARKS = 4  # blocks whose beginnings are remembered
 _AS_THEY_ARE = Transform()
@@ -90,7 +92,6 @@ class StreamedData:
         self._held: dict[tuple[int, int], Batch] = {}
         self._marks: tuple[dict[str, Any], ...] = ()
         self._hint: dict[str, Any] | None = None
-        self._length: int | None = None  # of a pass, once one has ended
         with reading(name):
             first = next(iter(source), None)
             if first is None:
@@ -115,7 +116,10 @@ class StreamedData:
             )
         self.num_categories = categories(num_categories or made, highest)
         self.shape = tuple(states.shape[1:])
-        self._open(0)
+        read = [key for key in (self._states_key, self._label_key) if key is not None]
+        picture = _is_picture(first[self._states_key])
+        chunk = min(buffer, _PICTURES if picture else _NUMBERS)
+        self._passes = Passes(source, read, chunk, arrays=not picture, name=name)
 
     @property
     def num_classes(self) -> int | None:
@@ -143,10 +147,14 @@ class StreamedData:
             if key not in self._held:
                 while len(self._held) >= _HELD:
                     self._held.pop(next(iter(self._held)))
-                self._go(start)
-                place = self._place()
-                batch = self._read(count)
-                mark = {**place, "count": count, "digest": _digest(batch)}
+                try:
+                    self._go(start)
+                    place = self._passes.place()
+                    batch = self._read(count)
+                except DataError:
+                    self._hint = self.mark(start) or None  # so that trying again is cheap
+                    raise
+                mark = {"start": start, "place": place, "count": count, "digest": _digest(batch)}
                 self._marks = (*self._marks[1 - _MARKS :], mark)
                 self._held[key] = batch
             return self._held[key]
@@ -160,89 +168,39 @@ class StreamedData:
         with self._lock:
             self._hint = dict(mark)
 
-    def _open(self, epoch: int, state: Mapping[str, Any] | None = None) -> None:
-        """Start a pass, at its first example or at a state of the source."""
-        source: Any = self.source
-        if hasattr(source, "select_columns"):
-            keys = [key for key in (self._states_key, self._label_key) if key is not None]
-            source = source.select_columns(keys)  # a copy, with a state of its own
-        if hasattr(source, "set_epoch"):
-            source.set_epoch(epoch)
-        if state is not None:
-            source.load_state_dict(state)
-        self._source, self._epoch, self._opened_at = source, epoch, state
-        self._examples: Iterator[Mapping[str, Any]] = iter(source)
-        self._position = self._first = epoch * (self._length or 0)
-
-    def _place(self) -> dict[str, Any]:
-        """Where the next example is."""
-        state = self._opened_at  # until something is read, the source may not say so itself
-        if state is None and hasattr(self._source, "state_dict"):
-            state = self._source.state_dict()
-        return {
-            "start": self._position, "first": self._first, "epoch": self._epoch, "state": state,
-        }  # fmt: skip
-
-    def _resume(self, mark: Mapping[str, Any]) -> bool:
-        """Go to a mark; whether what is read there is what was."""
-
-        def go() -> None:
-            self._open(mark["epoch"], mark["state"])
-            self._position, self._first = mark["start"], mark["first"]
-
-        if mark["state"] is None:
-            return False
-        length, same = self._length, False
-        try:
-            go()
-            same = _digest(self._read(mark["count"])) == mark["digest"]
-            go()
-        except Exception as error:  # a state of another source or version
-            log.warning("%s: a saved place cannot be read: %s", self.name, error)
-        if not same:
-            self._length = length  # what a pass from a wrong place gave says nothing
-        return same
-
     def _go(self, start: int) -> None:
         """Stand before example number `start`."""
         hint, self._hint = self._hint, None
-        if hint and hint["start"] <= start and not self._resume(hint):
-            if hint["state"] is not None:
-                log.warning("%s: a saved place is not what it was; read from the start", self.name)
-            self._open(0)
-        if self._length is not None and start // self._length > self._epoch:
-            self._open(start // self._length)
-        if start < self._position:
-            self._open(0 if self._length is None else start // self._length)
-        while self._position < start:
-            self._next()
+        if hint and hint["start"] <= start and not self._resumed(hint):
+            log.warning("%s: a saved place is not what it was; read from the start", self.name)
+        self._passes.forward_to(start)
 
-    def _next(self) -> Mapping[str, Any]:
-        """The next example, of the next pass where this one has ended."""
-        where = f"{self.name}, example {self._position - self._first} of pass {self._epoch}"
-        with reading(where):
-            example = next(self._examples, None)
-        if example is None:
-            length = self._position - self._first
-            if length == 0 or self._length not in (None, length):
-                raise DataError(
-                    f"{self.name}: pass {self._epoch} gave {length} examples; allowed: "
-                    f"{self._length or 'at least one'}, as in each pass"
-                )
-            self._length = length
-            self._open(self._epoch + 1)
-            return self._next()
-        self._position += 1
-        self._opened_at = None
-        return example
+    def _resumed(self, mark: Mapping[str, Any]) -> bool:
+        """Go to a mark; False, and at the start, where what is read there is not what was."""
+        fresh, place = copy.copy(self._passes), mark["place"]
+        if place["state"] is None:
+            return True  # the source has none, and is read from where it stands
+        try:
+            for check in (True, False):
+                self._passes.go(place)
+                self._passes.forward_to(mark["start"])
+                if check and _digest(self._read(mark["count"])) != mark["digest"]:
+                    break
+            else:
+                return True
+        except Exception as error:  # a state of another source or version
+            log.warning("%s: a saved place cannot be read: %s", self.name, error)
+        self._passes = fresh
+        return False
 
     def _read(self, count: int) -> Batch:
         states, labels = [], []
-        for start in range(0, count, _PIECE):
-            examples = [self._next() for _ in range(min(_PIECE, count - start))]
-            with reading(f"{self.name}, before example {self._position - self._first}"):
-                values = self._stacked([example[self._states_key] for example in examples])
-                found, highest = whole(self._transform(values), "states")
+        left = count
+        while left:
+            columns = self._passes.some(left)
+            left -= len(columns[0])
+            with reading(f"{self.name}, before example {self._passes.position}"):
+                found, highest = whole(self._transform(_values(columns[0])), "states")
                 if found.shape[1:] != self.shape:
                     raise DataError(
                         f"states have shape {tuple(found.shape[1:])}; allowed: {self.shape}"
@@ -250,16 +208,19 @@ class StreamedData:
                 categories(self.num_categories, highest)
                 states.append(found.to(narrowest(self.num_categories)))
                 if self._label_key is not None:
-                    values = self._stacked([example[self._label_key] for example in examples])
-                    labels.append(whole(values, "labels")[0])
+                    labels.append(whole(_values(columns[1]), "labels")[0])
         return torch.cat(states), torch.cat(labels) if labels else None
 
-    def _stacked(self, values: list[Any]) -> Tensor:
-        arrays = [_array(value) for value in values]
-        shapes = {array.shape for array in arrays}
-        if len(shapes) > 1:
-            raise DataError(f"the examples differ in shape: {sorted(shapes)}; allowed: one shape")
-        return as_tensor(np.stack(arrays), "values")
+
+def _values(column: Any) -> Tensor:
+    """A column of examples of one shape as a tensor."""
+    if isinstance(column, np.ndarray) and column.dtype != object:
+        return as_tensor(column, "values")
+    arrays = [_array(value) for value in column]
+    shapes = {array.shape for array in arrays}
+    if len(shapes) > 1:
+        raise DataError(f"the examples differ in shape: {sorted(shapes)}; allowed: one shape")
+    return as_tensor(np.stack(arrays), "values")
 
 
 def _array(value: Any) -> NDArray[Any]:

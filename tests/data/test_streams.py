@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from discrete_ca.data import StreamedData, Transform, stream
+from discrete_ca.data import StreamedData, Transform, stream, streams
 from discrete_ca.errors import DataError
 from discrete_ca.training.batches import Batches
 
@@ -84,9 +84,10 @@ def test_what_is_taken_depends_on_the_place_alone(places):
 
 
 @pytest.mark.parametrize("name", SOURCES)
-@pytest.mark.parametrize("cut", [0, 1, 4, 5, 9, 13])
-def test_a_run_that_was_cut_goes_on_bit_for_bit(name, cut, caplog):
+@pytest.mark.parametrize(("cut", "chunk"), [(0, 3), (1, 3), (4, 3), (5, 1), (5, 256), (13, 3)])
+def test_a_run_that_was_cut_goes_on_bit_for_bit(name, cut, chunk, caplog, monkeypatch):
     """Batches of 4 in blocks of 2: with the mark, without it, and through JSON."""
+    monkeypatch.setattr(streams, "_NUMBERS", chunk)
     whole = Batches(opened(name, buffer=9), 4, seed=0)
     first = Batches(opened(name, buffer=9), 4, seed=0)
     for step in range(cut):
@@ -103,18 +104,28 @@ def test_a_run_that_was_cut_goes_on_bit_for_bit(name, cut, caplog):
     assert believed or "shuffled" in name
 
 
+@pytest.mark.parametrize("chunk", [1, 3, 256])
 @pytest.mark.parametrize("name", [n for n in ORDERED if n != "plain"])
-def test_a_mark_saves_reading_what_came_before(name, monkeypatch):
+def test_a_mark_saves_reading_what_came_before(name, chunk, monkeypatch):
+    monkeypatch.setattr(streams, "_NUMBERS", chunk)
     first = opened(name)
     first.take(16, 4)
-    mark = first.mark(16)
+    mark = json.loads(json.dumps(first.mark(16)))
+    assert 16 - chunk < mark["place"]["position"] <= 16
     read = []
     again = opened(name)
-    following = again._next
-    monkeypatch.setattr(again, "_next", lambda: read.append(1) or following())
-    again.restore(json.loads(json.dumps(mark)))
+    some = again._passes.some
+
+    def counted(most):
+        columns = some(most)
+        read.append(len(columns[0]))
+        return columns
+
+    monkeypatch.setattr(again._passes, "some", counted)
+    again.restore(mark)
     assert again.take(20, 2)[0][:, 0].tolist() == [20, 21]
-    assert len(read) == 4 + 4 + 2  # the block compared, read over, and what was asked for
+    before = 16 - mark["place"]["position"]  # twice over: once to compare, once to stay
+    assert sum(read) == 2 * before + 4 + 4 + 2
 
 
 def test_a_mark_of_other_data_is_not_believed(caplog):
@@ -123,7 +134,8 @@ def test_a_mark_of_other_data_is_not_believed(caplog):
     mark = first.mark(8)
     for wrong in (
         {**mark, "digest": "0"},
-        {**mark, "state": {"examples_iterable": {"shard_idx": 99}, "epoch": 0}},
+        {**mark, "place": {**mark["place"], "state": {"examples_iterable": 7, "epoch": 0}}},
+        {**mark, "place": {**mark["place"], "position": 2}},
         {**mark, "count": 50},
     ):
         again = opened("table")
@@ -154,10 +166,11 @@ def test_a_known_length_spares_whole_passes():
 def test_a_block_is_read_once():
     source = Plain()
     batches = Batches(StreamedData(source, N + 1, buffer=8), 4, seed=0)
-    opening = source.read
+    opening, read = source.read, []
     for step in (0, 1, 0, 2, 3, 1):
         batches(step)
-    assert source.read == opening + 16
+        read.append(source.read - opening)
+    assert read == [8, 8, 8, 16, 16, 16]
 
 
 def test_sources(tmp_path, monkeypatch):
@@ -182,7 +195,7 @@ def test_sources(tmp_path, monkeypatch):
 
 
 def test_values_become_categories():
-    rows = Dataset.from_dict({"x": [[0.1, 0.6], [0.9, 0.2]]})
+    rows = Dataset.from_dict({"x": [[0.15, 0.65], [0.95, 0.25]]})
     data = stream(rows, quantize=10)
     assert data.num_categories == 10 and data.shape == (2,)
     assert data.take(0, 2)[0].tolist() == [[1, 6], [9, 2]]
@@ -268,6 +281,52 @@ def test_stochastic_is_refused_and_all_labels_minus_one_are_none():
         StreamedData(Plain(), N, transform=Transform(stochastic=True))
     data = stream(rows_of([0], [1], label=[-1, -1]), num_categories=2)
     assert data.take(0, 2)[1] is None
+
+
+def test_an_error_is_not_the_end_of_a_pass():
+    """A line that was down once, and a line that stays down."""
+
+    class Line(Plain):
+        falls = 1
+
+        def __iter__(self):
+            for i, example in enumerate(super().__iter__()):
+                if i == 12 and self.falls:
+                    self.falls -= 1
+                    raise OSError("the line is down")
+                yield example
+
+    source = Line()
+    data = StreamedData(source, N + 1)
+    message = "stream, from example 8 of pass 0, could not be read: OSError: the line is down"
+    data.take(0, 8)
+    with pytest.raises(DataError, match=message):
+        data.take(8, 8)
+    assert data.take(8, 2 * N)[0][:, 0].tolist() == [(8 + i) % N for i in range(2 * N)]
+    source.falls = 2
+    for _ in range(2):
+        with pytest.raises(DataError, match="the line is down"):
+            data.take(3 * N, N)
+
+
+def test_trying_again_after_an_error_does_not_read_from_the_start():
+    lines = iter([N, 13, N, N])  # what each opening of the source gives before it fails
+
+    def falling():
+        last = next(lines)
+        for i, row in enumerate(generated(N)):
+            if i == last:
+                raise OSError("the line is down")
+            yield row
+
+    source = IterableDataset.from_generator(falling)
+    data = StreamedData(source, N + 1, buffer=4)
+    data.take(0, 4)
+    data.take(4, 4)
+    with pytest.raises(DataError, match="the line is down"):
+        data.take(8, 8)
+    assert data._hint == data.mark(4)
+    assert data.take(8, 8)[0][:, 0].tolist() == list(range(8, 16))
 
 
 def test_passes_of_different_lengths_are_refused():
