@@ -11,6 +11,7 @@ from discrete_ca.runs.folder import (
     remember,
     remembered,
 )
+from discrete_ca.runs.watching import build_observers
 
 __all__ = [
     "MODEL",
@@ -22,6 +23,7 @@ __all__ = [
     "RunConfig",
     "SavedRun",
     "build_kernel",
+    "build_observers",
     "build_schedule",
     "describe",
     "load_run",

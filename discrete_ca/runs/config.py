@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from discrete_ca import data
+from discrete_ca import data, draws
 from discrete_ca.data import DiscreteData
 from discrete_ca.errors import ConfigError, unknown_name
 from discrete_ca.training import TrainConfig
@@ -36,6 +36,7 @@ class DataConfig:
         quantize: make K equal bins of the range.
         states_key: the column or array of states.
         label_key: the column or array of labels.
+        held_out: examples that are not trained on; their loss is observed.
     """
 
     source: str = "binarized_mnist"
@@ -45,10 +46,24 @@ class DataConfig:
     quantize: int | None = None
     states_key: str | None = None
     label_key: str | None = None
+    held_out: int = 0
+
+    def __post_init__(self) -> None:
+        if self.held_out < 0:
+            raise ConfigError(f"held_out was {self.held_out}; allowed: >= 0")
 
     def load(self) -> DiscreteData:
-        """The data."""
-        return data.load(**dataclasses.asdict(self))
+        """All of the data, the examples to hold out among them."""
+        settings = dataclasses.asdict(self)
+        del settings["held_out"]
+        return data.load(**settings)
+
+    def load_parts(self, seed: int) -> tuple[DiscreteData, DiscreteData | None]:
+        """The examples to train on, and those to hold out, drawn by the seed; None for none."""
+        whole = self.load()
+        if self.held_out == 0:
+            return whole, None
+        return whole.split_off(self.held_out, draws.keyed(seed, "held out"))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,10 @@ from discrete_ca.runs.config import RunConfig
 from discrete_ca.sealed import read_json, write_json
 
 MODEL, RUN_FILE, SETTINGS_FILE = "model", "run.json", "settings.json"
-_MAY_CHANGE = {"steps", "minutes", "progress", "folder", "save_minutes"}
+_MAY_CHANGE = {  # what leaves the numbers as they are
+    "steps", "minutes", "progress", "folder", "save_minutes", "accumulate", "workers", "compile",
+    "observe_every", "best", "trackers",
+}  # fmt: skip
 
 
 def remembered(folder: Path) -> RunConfig | None:
@@ -31,7 +34,7 @@ def remember(folder: Path, config: RunConfig) -> None:
     """Write down what a run is started with; one that goes on must have the same.
 
     Raises:
-        ConfigError: for a setting, other than the budget, that differs.
+        ConfigError: for a setting that differs and changes what is learned.
     """
     before = remembered(folder)
     if before is None:

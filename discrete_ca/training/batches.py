@@ -82,3 +82,9 @@ class Batches:
         index = self._order[place * self.size : (place + 1) * self.size]
         labels = None if isinstance(source, Tensor) else source.labels
         return source[index], None if labels is None else labels[index]
+
+    def part(self, step: int, index: int, count: int) -> Batch:
+        """STUB: the index-th of `count` equal slices of a step's batch."""
+        z, label = self(step)
+        rows = slice(index * self.size // count, (index + 1) * self.size // count)
+        return z[rows], None if label is None else label[rows]
