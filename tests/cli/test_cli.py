@@ -48,7 +48,7 @@ def test_a_run_says_what_it_is(place, capsys):
     assert about["training"]["steps"] == 4
     assert run("info", place / "images") == 0
     said = capsys.readouterr().out
-    assert "CategoricalNoiseKernel" in said and "shape [8, 12]" in said
+    assert "CategoricalNoiseKernel" in said and "shape: [8, 12]" in said
     assert f"discrete-ca sample {place / 'images'}" in said
     assert "--box 4 8 0 12" in said
     assert run("info", place / "sequences") == 0
