@@ -68,8 +68,8 @@ def demo(
     )
     test = data.load("binarized_mnist", split="test")
     recipe = runs.RunConfig.from_toml(RECIPE)
-    budget = {"minutes": minutes, "seed": seed, "progress": not quiet}
-    run = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, **budget))
+    budget = dataclasses.replace(recipe.train, minutes=minutes, seed=seed, progress=not quiet)
+    run = dataclasses.replace(recipe, train=budget)
     kernel = demo_kernel()
     count = sum(p.numel() for p in kernel.parameters())
     console.print(

@@ -29,8 +29,9 @@ class Train:
     """Train a kernel and save it as a run: model/, run.json and metrics.jsonl.
 
     Settings come from --config FILE.toml (tables data, net, kernel, recipe, train) or --config NAME
-    (see `discrete-ca recipes`), and from flags. Short names: --data, --net, --kernel, --corruption, --recipe, --train.lr. With --resume the
-    settings are those that the run was started with. --debug shows tracebacks.
+    (see `discrete-ca recipes`), and from flags. Short names: --data, --net, --kernel, --corruption,
+    --recipe, --train.lr. With --resume the settings are those that the run was started with.
+    --debug shows tracebacks.
     """
 
     folder: Annotated[Path, tyro.conf.Positional]

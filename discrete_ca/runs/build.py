@@ -97,7 +97,6 @@ def build_kernel(config: RunConfig, examples: DiscreteData) -> TransitionKernel:
 
 def _check_can_be_loaded(kernel: TransitionKernel) -> None:
     """Refuse, before it is trained, what could be saved and never loaded."""
-
     try:
         described = serialization.describe(kernel, {}, "kernel")
     except CheckpointError as error:
