@@ -198,7 +198,7 @@ class ModelCard:
             yield ""
         yield "## Measurements\n"
         for report in self.measured:
-            yield "| measure | samples | real data |\n| --- | --- | --- |"
+            yield "| measure | value | of real data |\n| --- | --- | --- |"
             yield from (f"| {' | '.join(row)} |" for row in metrics.rows(report))
             yield ""
         if not self.measured:

@@ -309,6 +309,10 @@ def test_a_saved_kernel_is_sent_without_facts_and_a_card_of_its_own_is_kept(hub,
     sent = {p.name for p in hub.place("user/name").iterdir()}
     assert sent == {"README.md", "config.json", "model.safetensors"}
     assert (hub.place("user/name") / "README.md").read_text() == "# Mine\n"
+    with pytest.raises(
+        CheckpointError, match="license was 'mit'; allowed: None, since .* as it is"
+    ):
+        runs.push_run(folder / "model", "user/name", license="mit")
 
 
 def test_what_cannot_be_sent_is_refused_before_the_network(hub, folder, tmp_path):

@@ -10,6 +10,7 @@ from typing import Any
 from discrete_ca import hub
 from discrete_ca.card import ModelCard
 from discrete_ca.data.loading import NAMES
+from discrete_ca.errors import CheckpointError
 from discrete_ca.runs.folder import SavedRun, load_run, model_folder
 from discrete_ca.sealed import read_json, write_json
 from discrete_ca.serialization import CONFIG_FILE, WEIGHTS_FILE
@@ -29,10 +30,16 @@ def write_shared(
     the run's own where it has one.
 
     Raises:
-        CheckpointError: for a name that is none, or a run that cannot be loaded.
+        CheckpointError: for a name that is none, a run that cannot be loaded, or a licence beside
+            a card of the run's own.
     """
     hub.check_name(repo_id)
     source = hub.local_folder(run)
+    own = source / hub.CARD_FILE
+    if own.exists() and license is not None:
+        raise CheckpointError(
+            f"license was {license!r}; allowed: None, since {own} is sent as it is"
+        )
     saved = load_run(source, trust_code)
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         shutil.copyfile(model_folder(source) / name, folder / name)
@@ -42,8 +49,8 @@ def write_shared(
     reports = {name: read_json(source / name) for name in hub.MEASURED if (source / name).exists()}
     for name, report in reports.items():
         write_json(folder / name, report)
-    if (source / hub.CARD_FILE).exists():
-        shutil.copyfile(source / hub.CARD_FILE, folder / hub.CARD_FILE)
+    if own.exists():
+        shutil.copyfile(own, folder / hub.CARD_FILE)
     else:
         card = ModelCard(saved.kernel, repo_id, about, [*reports.values()], license)
         (folder / hub.CARD_FILE).write_text(str(card), encoding="utf-8")
