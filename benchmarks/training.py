@@ -39,8 +39,10 @@ def step_ratio(data: dca.DiscreteData, rounds: int) -> dict[str, float]:
     trainer.start_part(trainer.progress.current)
     batches = Batches(data, BATCH, seed=0)
     bare.requires_grad_(False)
-    bare.net.requires_grad_(True)
-    optimizer = torch.optim.AdamW(bare.net.parameters(), config.learning_rate, fused=True)
+    trained = [p for name, p in bare.named_parameters() if name.startswith("net.")]
+    for parameter in trained:
+        parameter.requires_grad_(True)
+    optimizer = torch.optim.AdamW(trained, config.learning_rate, fused=True)
     states = data.states
 
     def bare_step() -> None:

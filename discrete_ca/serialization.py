@@ -13,7 +13,7 @@ import importlib
 import inspect
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -145,6 +145,22 @@ def describe(value: Any, tensors: dict[str, Tensor], name: str) -> Any:
         f"argument '{name}' is a {type(value).__name__} ({value!r:.80}), which cannot be saved; "
         "allowed: numbers, strings, lists, tensors, modules, functions of a module"
     )
+
+
+def parts(described: Any) -> Iterator[dict[str, Any]]:
+    """Every object, function and tensor in what `describe` made, the outermost first.
+
+    Example:
+        >>> [part["class"] for part in parts({"class": "a:B", "args": {"c": [{"class": "d:E"}]}})
+        ...     if "class" in part]
+        ['a:B', 'd:E']
+    """
+    if isinstance(described, dict):
+        yield described
+    inside = described.values() if isinstance(described, dict) else described
+    if isinstance(described, dict | list):
+        for value in inside:
+            yield from parts(value)
 
 
 def build(

@@ -22,7 +22,7 @@ class _Running:
     """What every command that runs a chain takes."""
 
     run: Place
-    """A run's folder, or one that save_pretrained wrote."""
+    """A run's folder, one that save_pretrained wrote, or user/name on the Hub."""
     out: Path | None = None
     """Where the result goes: .npz, .npy, .txt (a line an example), .png (a grid) or .gif; out.png
     or out.txt unless said."""

@@ -15,7 +15,7 @@ import torch
 import tyro
 
 from discrete_ca import runs
-from discrete_ca.cli.terminal import Place, best_device, console
+from discrete_ca.cli.terminal import best_device, console
 from discrete_ca.data import DiscreteData
 from discrete_ca.data.loading import NAMES
 from discrete_ca.errors import ConfigError
@@ -30,15 +30,16 @@ from discrete_ca.training.batches import Batches
 class Train:
     """Train a kernel and save it as a run: model/, run.json and metrics.jsonl.
 
-    Settings come from --config FILE.toml (tables data, net, kernel, recipe, train) and from flags.
-    Short names: --data, --net, --kernel, --corruption, --recipe, --train.lr. With --resume the
-    settings are those that the run was started with. --debug shows tracebacks.
+    Settings come from --config FILE.toml (tables data, net, kernel, recipe, train) or --config NAME
+    (see `discrete-ca recipes`), and from flags. Short names: --data, --net, --kernel, --corruption,
+    --recipe, --train.lr. With --resume the settings are those that the run was started with.
+    --debug shows tracebacks.
     """
 
-    folder: Place
+    folder: Annotated[Path, tyro.conf.Positional]
     """Where the run goes; a finished run there is never overwritten."""
     run: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
-    """Settings; --config FILE.toml gives them from a file, and flags change them."""
+    """Settings; --config gives them from a file or a recipe, and flags change them."""
     resume: bool = False
     """Go on with the run in the folder."""
     dry_run: bool = False

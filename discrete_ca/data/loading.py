@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from discrete_ca import hub
 from discrete_ca.data import embedded, tables, transforms
 from discrete_ca.data.dataset import DiscreteData
 from discrete_ca.data.images import image_folder
@@ -21,7 +21,6 @@ NAMES = (_BINARY, "mnist16")
 """The data that come with the package."""
 
 _ARRAYS = (".npy", ".npz", ".pt")
-_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
 def load(
@@ -138,7 +137,7 @@ def _read(
         return image_folder(path, split), path.name
     if path.exists():
         raise DataError(f"{path} is a file; allowed: {', '.join(_ARRAYS)}, or a folder")
-    if isinstance(source, str) and _HUB_NAME.fullmatch(source):
+    if isinstance(source, str) and hub.is_name(source):
         found = tables.hub(source, split)  # that split alone, and so all "train"
         return tables.table(found, "train", states_key, label_key, source), source
     raise DataError(

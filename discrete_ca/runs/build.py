@@ -97,24 +97,16 @@ def build_kernel(config: RunConfig, examples: DiscreteData) -> TransitionKernel:
 
 def _check_can_be_loaded(kernel: TransitionKernel) -> None:
     """Refuse, before it is trained, what could be saved and never loaded."""
-
-    def walk(node: Any) -> None:
-        if isinstance(node, dict):
-            if "class" in node and node.get("args") is None:
-                raise ConfigError(
-                    f"{node['class']} does not record its arguments, so that it could be saved "
-                    "and never loaded; let it inherit discrete_ca.serialization.Configured"
-                )
-            for value in node.values():
-                walk(value)
-        elif isinstance(node, list):
-            for value in node:
-                walk(value)
-
     try:
-        walk(serialization.describe(kernel, {}, "kernel"))
+        described = serialization.describe(kernel, {}, "kernel")
     except CheckpointError as error:
         raise ConfigError(str(error)) from error
+    for part in serialization.parts(described):
+        if "class" in part and part.get("args") is None:
+            raise ConfigError(
+                f"{part['class']} does not record its arguments, so that it could be saved "
+                "and never loaded; let it inherit discrete_ca.serialization.Configured"
+            )
 
 
 def _is_grid(shape: tuple[int, ...]) -> bool:

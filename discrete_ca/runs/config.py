@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from discrete_ca import data, draws
+from discrete_ca import data, draws, hub
 from discrete_ca.data import DiscreteData
+from discrete_ca.data.loading import NAMES
 from discrete_ca.errors import ConfigError, unknown_name
+from discrete_ca.runs.recipes import config_file
 from discrete_ca.training import TrainConfig
 
 _MINUTES = 8.0  # the budget where none is given
@@ -161,21 +163,49 @@ class RunConfig:
 
     @classmethod
     def from_toml(cls, path: str | Path) -> RunConfig:
-        """From a TOML file.
+        """From a TOML file, or the recipe of that name.
+
+        Args:
+            path: the file, or the bare name of a recipe; see `discrete_ca.runs.recipes`. A path in
+                `data.source` starts at the file's folder.
 
         Raises:
-            ConfigError: for a file that cannot be read, unknown keys or wrong values.
+            ConfigError: for an unknown recipe, a file that cannot be read, unknown keys or wrong
+                values.
+
+        Example:
+            >>> RunConfig.from_toml("mnist16").kernel.corruption
+            'ordinal'
         """
+        file = config_file(path)
         try:
-            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ConfigError(f"config '{path}' cannot be read: {error}") from error
-        return cls.from_dict(values)
+        run = cls.from_dict(values)
+        source = _from_folder(run.data.source, file.parent)
+        return dataclasses.replace(run, data=dataclasses.replace(run.data, source=source))
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, as `from_dict` takes them."""
         found: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         return found
+
+
+def _from_folder(source: str, folder: Path) -> str:
+    """A source that a file in `folder` names: a path from there, or a name as it is."""
+    path = Path(source).expanduser()
+    if source in NAMES or path.is_absolute():
+        return source
+    beside = folder / path
+    if beside.exists() or (path.suffix and not hub.is_name(source)):
+        return str(beside.resolve())
+    if path.exists():
+        raise ConfigError(
+            f"data.source was '{source}', and there is no {beside}; allowed in a file: a path from "
+            "the file's folder, or a name"
+        )
+    return source
 
 
 Config = TypeVar("Config")
