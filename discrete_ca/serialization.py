@@ -2,8 +2,8 @@
 
 `Configured` records the arguments that an object was made with. `describe` turns such an object
 into plain JSON (nested objects become ``{"class": "package.module:Name", "args": {...}}``, tensors
-go to the safetensors file, sparse ones as their indices and values), `build` makes it again. Nothing is ever pickled, and code outside this
-package is imported only when the caller says `trust_code=True`.
+go to the safetensors file, sparse ones as indices and values), `build` makes it again. Nothing is
+ever pickled, and code outside this package is imported only when the caller says `trust_code=True`.
 """
 
 from __future__ import annotations
@@ -190,19 +190,18 @@ def build(
 
 def _stored(value: dict[str, Any], tensors: Mapping[str, Tensor]) -> Tensor:
     """A tensor that `describe` stored, sparse or not."""
-    name = str(value["tensor"])
-    keys = [_ARGUMENT + name]
-    if "sparse" in value:
-        keys = [f"{_ARGUMENT}{name}.{part}" for part in ("indices", "values")]
-    if not all(key in tensors for key in keys):
+    name, size = str(value["tensor"]), value.get("sparse")
+    parts = [name] if size is None else [f"{name}.indices", f"{name}.values"]
+    if not all(_ARGUMENT + part in tensors for part in parts):
         raise CheckpointError(f"tensor '{name}' is missing from {WEIGHTS_FILE}")
-    found = [tensors[key] for key in keys]
-    if "sparse" not in value:
-        return found[0]
+    first, *rest = (tensors[_ARGUMENT + part] for part in parts)
+    if not rest:
+        return first
     try:
-        return torch.sparse_coo_tensor(*found, value["sparse"], check_invariants=True).coalesce()
+        made = torch.sparse_coo_tensor(first, rest[0], size, check_invariants=True)
     except (RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(f"tensor '{name}' is no sparse tensor: {error}") from error
+    return made.coalesce()
 
 
 def save_module(module: nn.Module, path: str | Path) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from discrete_ca.logits import pieces, wide
 if TYPE_CHECKING:
     from discrete_ca.corruption.sparse import SparseRows
 
-PAIRS, MANY_PAIRS = 1 << 18, 1 << 24
+PAIRS, MANY_PAIRS = 1 << 17, 1 << 22
 """Pairs that are worked on at once, on a processor and on a device of its own."""
 
 
@@ -86,7 +87,11 @@ def best_segments(device_type: str) -> Segments:
     """
     if importlib.util.find_spec("torch_scatter") is None:
         return TorchSegments()
-    found = ScatterSegments()
+    try:
+        found = ScatterSegments()
+    except (ImportError, OSError) as error:  # built for another torch
+        warnings.warn(f"torch_scatter cannot be loaded, torch is used: {error}", stacklevel=2)
+        return TorchSegments()
     if device_type != "cpu" and torch.ops.torch_scatter.cuda_version() < 0:
         return TorchSegments()  # it was built for the processor alone
     return found
@@ -208,10 +213,12 @@ class _LogSums(torch.autograd.Function):
             if ctx.normalised:
                 slope = slope - whole[:, None] * log_p.exp()
             return slope.to(logits.dtype).reshape(logits.shape), None, None, None
-        out = torch.zeros(rows.shape, dtype=rows.dtype, device=rows.device)
         if ctx.normalised:
+            out = torch.empty_like(rows, memory_format=torch.contiguous_format)
             for part, g, place in pieces(rows, whole, out):
                 place.copy_(part.softmax(-1, dtype=g.dtype).mul_(-g[:, None]))
+        else:
+            out = torch.zeros_like(rows, memory_format=torch.contiguous_format)
         out.scatter_add_(-1, at_x, g_own[:, None].to(out.dtype))
         entries, raw = out.reshape(-1), led + log_total
         for run in _chunks(states, near):
