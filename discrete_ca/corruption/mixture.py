@@ -17,7 +17,7 @@ from torch import Tensor
 
 from discrete_ca import checks, draws
 from discrete_ca.corruption.base import Corruption, Law
-from discrete_ca.corruption.segments import log_sums
+from discrete_ca.corruption.segments import log_sums, runs
 from discrete_ca.corruption.sparse import Precise, SparseRows
 from discrete_ca.logits import log_sum_exp
 
@@ -106,9 +106,11 @@ class Mixture(Corruption, Precise):
         states = x.reshape(-1)
         found = (fresh * self.fresh[states]).to(dtype)[:, None].repeat(1, k)
         if self.near is not None:
-            site, z, log_value, _ = self.near.pairs(states)
-            value = (near[site] * log_value.exp()).to(dtype)
-            found.reshape(-1).index_add_(0, site * k + z, value)
+            entries = found.reshape(-1)
+            for run in runs(states, self.near):
+                site, z, log_value, _ = self.near.pairs(states[run])
+                value = (near[run][site] * log_value.exp()).to(dtype)
+                entries.index_add_(0, (site + run.start) * k + z, value)
         own = torch.where(states < k, kept, 0.0).to(dtype)
         found.scatter_add_(-1, states.clamp(max=k - 1)[:, None], own[:, None])
         return found.log_().reshape(*x.shape, k)

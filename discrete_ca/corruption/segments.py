@@ -148,8 +148,15 @@ def log_sums(
     return own, led
 
 
-def _chunks(x: Tensor, near: SparseRows) -> Iterator[slice]:
-    """Runs of sites (N,) with a bounded number of pairs each."""
+def runs(x: Tensor, near: SparseRows) -> Iterator[slice]:
+    """Runs of sites (N,), each with a bounded number of pairs or a single site.
+
+    Example:
+        >>> from discrete_ca.corruption import near_ordinal
+        >>> from discrete_ca.corruption.sparse import SparseRows
+        >>> list(runs(torch.tensor([0, 1, 2]), SparseRows(near_ordinal(3), 3, "near")))
+        [slice(0, 3, None)]
+    """
     most = PAIRS if x.device.type == "cpu" else MANY_PAIRS
     ends = near.in_degree(x).cumsum(0)
     total = int(ends[-1]) if len(ends) else 0
@@ -177,7 +184,7 @@ class _LogSums(torch.autograd.Function):
         own = rows.gather(-1, states.clamp(max=k - 1)[:, None])[:, 0].to(dtype)
         own = (own - highest - log_total).masked_fill_(states >= k, -torch.inf)
         led = torch.empty_like(own)
-        for run in _chunks(states, near):
+        for run in runs(states, near):
             site, _, values, starts = _pairs(rows, states, near, highest, run)
             led[run] = segment_log_sum_exp(values, starts, site)
         led -= log_total
@@ -221,7 +228,7 @@ class _LogSums(torch.autograd.Function):
             out = torch.zeros_like(rows, memory_format=torch.contiguous_format)
         out.scatter_add_(-1, at_x, g_own[:, None].to(out.dtype))
         entries, raw = out.reshape(-1), led + log_total
-        for run in _chunks(states, near):
+        for run in runs(states, near):
             site, at, values, _ = _pairs(rows, states, near, highest, run)
             share = (values - raw[run].index_select(0, site)).exp_()
             share *= g_led[run].index_select(0, site)
