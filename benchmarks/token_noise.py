@@ -4,7 +4,8 @@ One forward and backward of a transition's `log_prob`, network excluded, at V to
 tokens each: against the same without near tokens (one normaliser and p at one state a site), and
 the sums over in-neighbours alone in nanoseconds a pair (site, in-neighbour), by torch and by
 `torch_scatter` where that is installed. The last rows have a hub that every token leads to, and
-every site is at it. Medians of interleaved rounds; what counts is ratios.
+every site is at it. Medians of processor time on one thread over interleaved rounds, so that what
+else the machine does counts little.
 """
 
 from __future__ import annotations
@@ -84,10 +85,10 @@ def cell(near: Tensor, x: Tensor, rounds: int) -> dict[str, Any]:
     for turn in range(rounds + 1):
         for name, (backend, work) in works.items():
             with mock.patch.object(segments, "best_segments", lambda _, chosen=backend: chosen):
-                begun = time.perf_counter()
+                begun = time.process_time()
                 work()
             if turn:  # the first warms up
-                seconds[name].append(time.perf_counter() - begun)
+                seconds[name].append(time.process_time() - begun)
     pairs = int(sparse.in_degree(x.reshape(-1)).sum())
     row: dict[str, Any] = {"V": size, "sites": x.numel(), "pairs": pairs}
     row["no near, ms"] = 1e3 * statistics.median(seconds["no near"])
@@ -104,6 +105,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     given = report.parse(report.parser(__doc__, quick="small vocabularies, few rounds"), argv)
     sizes, most = ((256,), (4, 32)) if given.quick else ((256, 4096, 50_257), (4, 16, 64, 128))
     rounds = 2 if given.quick else 7
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     rows: list[dict[str, Any]] = []
     for size in sizes:
