@@ -7,7 +7,7 @@ nothing of the logits' size is kept but the logits, and the gradient is written 
 `discrete_ca.logits`.
 
 Sums over segments are those of torch, or of `torch_scatter` where it is installed (the extra
-``scatter``): the same numbers either way.
+``scatter``): equal to rounding.
 """
 
 from __future__ import annotations
