@@ -123,6 +123,15 @@ def test_users_own_classes_get_what_they_declare():
     assert isinstance(build_kernel(config(kernel={"kind": f"{here}:Redraw"}), SEQUENCES), Redraw)
 
 
+def test_token_noise_has_the_frequencies_of_the_data():
+    """By default half of what is forgotten is masked."""
+    kernel = build_kernel(config(kernel={"corruption": "tokens"}), SEQUENCES)
+    counts = torch.bincount(SEQUENCES.states.reshape(-1), minlength=3).double()
+    expected = torch.cat([counts / counts.sum(), torch.ones(1).double()]) / 2
+    torch.testing.assert_close(kernel.corruption.matrix(1.0)[0], expected)
+    assert kernel.net.num_states == 4
+
+
 @pytest.mark.parametrize(
     ("parts", "message"),
     [

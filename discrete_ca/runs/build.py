@@ -25,6 +25,7 @@ _CORRUPTIONS = {
     "uniform": corruption.Uniform,
     "absorbing": corruption.Absorbing,
     "ordinal": corruption.Ordinal,
+    "tokens": corruption.TokenNoise.from_data,
 }
 
 
@@ -64,7 +65,7 @@ def build_kernel(config: RunConfig, examples: DiscreteData) -> TransitionKernel:
     noise_class = _CORRUPTIONS.get(config.kernel.corruption) or user_class(
         config.kernel.corruption, "corruption", _CORRUPTIONS
     )
-    noise = _make(noise_class, "corruption", {"num_categories": k})
+    noise = _make(noise_class, "corruption", {"num_categories": k, "data": examples})
     if not isinstance(noise, corruption.Corruption):
         raise ConfigError(f"corruption was {config.kernel.corruption}; allowed: a Corruption")
     classes = None

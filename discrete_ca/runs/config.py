@@ -100,7 +100,9 @@ class KernelConfig:
     Args:
         kind: categorical, or package.module:Name, made with what it declares of net, corruption,
             hold, adjustment, num_categories, num_states, shape.
-        corruption: uniform, absorbing, ordinal, or package.module:Name, made with num_categories.
+        corruption: uniform, absorbing, ordinal, tokens (to a mask or, by the frequencies of the
+            data, to another token), or package.module:Name, made with what it declares of
+            num_categories and data.
         hold: h, in [0, 1]; nearer to 1 is slower and more faithful.
         carry_over: take sites that absorbing noise left alone as known.
         head: add an adjustment head, which the default recipe trains.

@@ -37,6 +37,15 @@ def place(tmp_path_factory):
     return folder
 
 
+def test_token_noise_is_trained_and_run(place, tmp_path):
+    folder = tmp_path / "noisy"
+    data = ["--data", place / "tokens.npy", "--corruption", "tokens"]
+    assert run("train", folder, *data, *FAST) == 0
+    assert run("sample", folder, "--count", "3", "--moves", "4", "--out", tmp_path / "s.npy") == 0
+    assert np.load(tmp_path / "s.npy").shape == (3, 5)
+    assert run("exact", folder, "--levels", "0.3") == 0
+
+
 def run(*words):
     return main([str(word) for word in words])
 
