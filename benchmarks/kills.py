@@ -75,7 +75,7 @@ def left_by(folder: Path) -> dict[str, Any]:
             found[name] = file.get_tensor(name).tobytes()
     numbers = json.loads((place / "state.json").read_text())
     lines = (folder / "metrics.jsonl").read_text().splitlines()
-    for rows in (numbers.pop("history"), [json.loads(line) for line in lines]):
+    for rows in (numbers["records"]["history"], [json.loads(line) for line in lines]):
         found[f"losses {len(found)}"] = [(row["step"], row["loss"]) for row in rows]
     progress = numbers["progress"]
     found["where"] = (numbers["step"], numbers["ema_step"], progress["phase"], progress["done"])

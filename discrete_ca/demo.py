@@ -9,7 +9,7 @@ Run it as ``python -m discrete_ca.demo``, or from Python:
 from __future__ import annotations
 
 import argparse
-import math
+import dataclasses
 import time
 from pathlib import Path
 from typing import Any
@@ -19,24 +19,24 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from discrete_ca import chains, corruption, data, drawing, kernels, metrics, nn
-from discrete_ca.kernels import CategoricalNoiseKernel
-from discrete_ca.objectives import Schedule
+from discrete_ca import chains, data, drawing, kernels, metrics, runs
 from discrete_ca.sealed import write_json
-from discrete_ca.training import TrainConfig, Trainer
+from discrete_ca.training import Trainer
 
+RECIPE = "binarized-mnist"
 MOVES, CORRECTORS = 32, 6
-ADJUST = 0.3
 HELD_OUT = 1000
 WALK_LEVEL = 0.3
 VARIANT_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 
-def demo_kernel(hold: float = 0.85) -> CategoricalNoiseKernel:
-    """The kernel that the demo trains: uniform noise, a small UNet, an adjustment head."""
-    net = nn.UNet(2, 2, widths=(64, 96), blocks=1, head_width=16, known=True)
-    head = nn.AdjustmentHead(2, dims=2)
-    return CategoricalNoiseKernel(net, corruption.Uniform(2), hold=hold, adjustment=head)
+def demo_kernel(hold: float | None = None) -> kernels.TransitionKernel:
+    """The kernel that the demo trains: the recipe's, with another hold where one is given."""
+    recipe = runs.RunConfig.from_toml(RECIPE)
+    if hold is not None:
+        recipe = dataclasses.replace(recipe, kernel=dataclasses.replace(recipe.kernel, hold=hold))
+    like = data.DiscreteData(torch.zeros(1, 28, 28, dtype=torch.long), 2)
+    return runs.build_kernel(recipe, like)
 
 
 def demo(
@@ -46,7 +46,7 @@ def demo(
     seed: int = 0,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Train for some minutes, then write model/, pictures and metrics.json under `folder`.
+    """Train the recipe for some minutes, then write the run, pictures and metrics.json.
 
     Args:
         folder: where everything goes; an earlier demo there is replaced.
@@ -67,14 +67,20 @@ def demo(
         HELD_OUT, generator=torch.Generator().manual_seed(seed)
     )
     test = data.load("binarized_mnist", split="test")
+    recipe = runs.RunConfig.from_toml(RECIPE)
+    budget = dataclasses.replace(recipe.train, minutes=minutes, seed=seed, progress=not quiet)
+    run = dataclasses.replace(recipe, train=budget)
     kernel = demo_kernel()
     count = sum(p.numel() for p in kernel.parameters())
     console.print(
         f"Training {count:,} parameters for {minutes:g} minutes on {len(train):,} digits."
     )
-    config = TrainConfig(minutes=minutes, batch_size=64, seed=seed, progress=not quiet)
-    trainer = Trainer(kernel, Schedule.default(adjust=ADJUST), train, config).fit()
-    kernel.save_pretrained(place / "model")
+    trainer = Trainer(kernel, runs.build_schedule(run.recipe), train, run.train).fit()
+    kernel.save_pretrained(place / runs.MODEL)
+    training = {
+        "steps": trainer.step, "seconds": round(trainer.seconds, 1), "parameters": count,
+    }  # fmt: skip
+    write_json(place / runs.RUN_FILE, runs.describe(run, train, training))
 
     console.print(f"Sampling {samples:,} digits.")
     begun = time.monotonic()
@@ -86,6 +92,8 @@ def demo(
     report = {
         **_measure(digits, train.states, held_out.states, test.states),
         "samples": samples,
+        "moves": MOVES,
+        "correctors": CORRECTORS,
         "nfe": info.nfe,
         "sampling_seconds": round(seconds, 1),
         "training_seconds": round(trainer.seconds, 1),
@@ -120,34 +128,13 @@ def _table(report: dict[str, Any]) -> Table:
     table = Table(title="Binarized MNIST", title_justify="left")
     for name, justify in (("measure", "left"), ("samples", "right"), ("real digits", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    table.add_row(
-        "judge's confident share (>= 0.9)",
-        f"{report['confident_share']:.1%}",
-        f"{report['confident_share_held_out']:.1%}",
-    )
-    table.add_row(
-        f"class entropy (nats, even = {math.log(10):.3f})", f"{report['class_entropy']:.3f}", ""
-    )
-    table.add_row(
-        "Frechet distance to the test set (judge's features)",
-        f"{report['frechet_distance']:.2f}",
-        f"{report['frechet_distance_floor']:.2f}",
-    )
-    table.add_row(
-        "equal to a training image",
-        f"{report['share_of_copies']:.2%}",
-        f"{report['share_of_copies_test']:.2%}",
-    )
-    table.add_row("network evaluations a sample (NFE)", str(report["nfe"]), "")
-    table.add_row(
-        f"seconds for {report['samples']:,} samples", f"{report['sampling_seconds']:.0f}", ""
-    )
-    table.add_row("seconds of training", f"{report['training_seconds']:.0f}", "")
+    for row in metrics.rows(report):
+        table.add_row(*row)
     return table
 
 
 def _draw(
-    kernel: kernels.CategoricalNoiseKernel,
+    kernel: kernels.TransitionKernel,
     digits: Tensor,
     real: Tensor,
     place: Path,

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from discrete_ca import checks, draws
 from discrete_ca.corruption import Corruption
+from discrete_ca.corruption.segments import log_sums
+from discrete_ca.corruption.sparse import SparseRows
 from discrete_ca.errors import NonFiniteError
 from discrete_ca.logits import log_prob_at, wide
 
@@ -109,6 +111,22 @@ class Categorical(Distribution):
             return found
         mask, values = self.fixed
         return torch.where(mask, torch.where(values == y, 0.0, -torch.inf).to(found), found)
+
+    def site_log_sums(self, x: Tensor, near: SparseRows) -> tuple[Tensor, Tensor]:
+        """``log p_i(x_i)`` and ``log sum_z p_i(z) S[z, x_i]`` at each site, each (B, *S).
+
+        Args:
+            x: states, which may be more than the categories: their ``log p_i`` is -inf.
+            near: S, a sparse matrix of categories and states.
+        """
+        own, led = log_sums(self.logits, x, near)
+        self._check(own)
+        if self.fixed is None:
+            return own, led
+        mask, values = self.fixed
+        surely = near.at(values.clamp(max=near.num_rows - 1), x).log().to(led)
+        point = torch.where(values == x, 0.0, -torch.inf).to(own)
+        return torch.where(mask, point, own), torch.where(mask, surely, led)
 
     def log_prob(self, y: Tensor) -> Tensor:
         """Sum over sites of log p_i(y_i), shape (B,)."""
@@ -247,12 +265,7 @@ class CategoricalTransition(Transition):
             raise ValueError(f"y has shape {tuple(y.shape)}; allowed: {tuple(self.x.shape)}")
         if self._mixture:
             held, level = self.corruption.couple(self.hold, self.b_x, self.b_y)
-            if self.corruption.pointwise:
-                at_y = y.clamp(max=self.corruption.num_categories - 1)
-                log_p = self.law.site_log_probs(at_y)
-                pushed = self.corruption.log_push_forward_at(log_p, y, level)
-            else:
-                pushed = self.corruption.log_push_forward(self.law.log_probs, y, level)
+            pushed = self.corruption.log_push_forward_from(self.law, y, level)
             h = checks.spread(held, y).to(pushed.dtype)
             fresh = torch.log1p(-h) + pushed
             sites = torch.where(y == self.x, torch.logaddexp(h.log(), fresh), fresh)

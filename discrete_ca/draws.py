@@ -8,7 +8,8 @@ All draws of categories and holds go through these two functions.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -29,8 +30,29 @@ def keyed(*key: int | str) -> torch.Generator:
         >>> bool(first == again)
         True
     """
-    digest = hashlib.blake2b(repr(key).encode(), digest_size=7).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest, "big"))
+    return torch.Generator().manual_seed(_number(key))
+
+
+@contextmanager
+def globally_keyed(device: torch.device, *key: int | str) -> Iterator[None]:
+    """While open, torch's own generators are a function of the key, and afterwards as before.
+
+    For code that takes no generator, such as dropout in a network.
+
+    Example:
+        >>> with globally_keyed(torch.device("cpu"), 0, 7):
+        ...     first = torch.rand(1)
+        >>> with globally_keyed(torch.device("cpu"), 0, 7):
+        ...     print(bool(first == torch.rand(1)))
+        True
+    """
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(_number(key))
+        yield
+
+
+def _number(key: tuple[int | str, ...]) -> int:
+    return int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=7).digest(), "big")
 
 
 def uniform(

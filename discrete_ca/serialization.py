@@ -2,8 +2,8 @@
 
 `Configured` records the arguments that an object was made with. `describe` turns such an object
 into plain JSON (nested objects become ``{"class": "package.module:Name", "args": {...}}``, tensors
-go to the safetensors file), `build` makes it again. Nothing is ever pickled, and code outside this
-package is imported only when the caller says `trust_code=True`.
+go to the safetensors file, sparse ones as indices and values), `build` makes it again. Nothing is
+ever pickled, and code outside this package is imported only when the caller says `trust_code=True`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import importlib
 import inspect
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -131,6 +131,11 @@ def describe(value: Any, tensors: dict[str, Tensor], name: str) -> Any:
         return value
     if isinstance(value, list | tuple):
         return [describe(v, tensors, f"{name}.{i}") for i, v in enumerate(value)]
+    if isinstance(value, Tensor) and value.layout is not torch.strided:
+        entries = value.detach().cpu().to_sparse_coo().coalesce()
+        parts = {"indices": entries.indices(), "values": entries.values()}
+        tensors |= {f"{_ARGUMENT}{name}.{key}": t.contiguous() for key, t in parts.items()}
+        return {"tensor": name, "sparse": list(value.shape)}
     if isinstance(value, Tensor):
         tensors[_ARGUMENT + name] = value.detach().cpu().contiguous().clone()
         return {"tensor": name}
@@ -147,6 +152,22 @@ def describe(value: Any, tensors: dict[str, Tensor], name: str) -> Any:
     )
 
 
+def parts(described: Any) -> Iterator[dict[str, Any]]:
+    """Every object, function and tensor in what `describe` made, the outermost first.
+
+    Example:
+        >>> [part["class"] for part in parts({"class": "a:B", "args": {"c": [{"class": "d:E"}]}})
+        ...     if "class" in part]
+        ['a:B', 'd:E']
+    """
+    if isinstance(described, dict):
+        yield described
+    inside = described.values() if isinstance(described, dict) else described
+    if isinstance(described, dict | list):
+        for value in inside:
+            yield from parts(value)
+
+
 def build(
     value: Any,
     tensors: Mapping[str, Tensor],
@@ -159,10 +180,7 @@ def build(
     if not isinstance(value, dict):
         return value
     if "tensor" in value:
-        key = _ARGUMENT + str(value["tensor"])
-        if key not in tensors:
-            raise CheckpointError(f"tensor '{value['tensor']}' is missing from {WEIGHTS_FILE}")
-        return tensors[key]
+        return _stored(value, tensors)
     if "function" in value:
         return resolve(str(value["function"]), trust_code)
     if not isinstance(value.get("class"), str):
@@ -184,6 +202,22 @@ def build(
         return cls(**made)
     except Exception as error:  # whatever a constructor makes of arguments that are not its own
         raise CheckpointError(f"class '{value['class']}' refused its arguments: {error}") from error
+
+
+def _stored(value: dict[str, Any], tensors: Mapping[str, Tensor]) -> Tensor:
+    """A tensor that `describe` stored, sparse or not."""
+    name, size = str(value["tensor"]), value.get("sparse")
+    parts = [name] if size is None else [f"{name}.indices", f"{name}.values"]
+    if not all(_ARGUMENT + part in tensors for part in parts):
+        raise CheckpointError(f"tensor '{name}' is missing from {WEIGHTS_FILE}")
+    first, *rest = (tensors[_ARGUMENT + part] for part in parts)
+    if not rest:
+        return first
+    try:
+        made = torch.sparse_coo_tensor(first, rest[0], size, check_invariants=True)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"tensor '{name}' is no sparse tensor: {error}") from error
+    return made.coalesce()
 
 
 def save_module(module: nn.Module, path: str | Path) -> None:

@@ -1,5 +1,6 @@
-"""One thread and a fixed, quiet hypothesis profile for every test."""
+"""One thread, a fixed, quiet hypothesis profile for every test, and a Hub without a network."""
 
+import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
@@ -13,3 +14,15 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("package")
+
+
+@pytest.fixture
+def hub(tmp_path_factory, monkeypatch):
+    """A Hub without repositories, in place of the real one."""
+    import huggingface_hub
+
+    from tests.hub_double import Hub
+
+    found = Hub(tmp_path_factory.mktemp("hub"))
+    monkeypatch.setattr(huggingface_hub, "HfApi", found.api)
+    return found

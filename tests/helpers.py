@@ -12,7 +12,15 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from discrete_ca.corruption import Absorbing, Corruption, Matrix, Ordinal, Uniform
+from discrete_ca.corruption import (
+    Absorbing,
+    Corruption,
+    Matrix,
+    Ordinal,
+    TokenNoise,
+    Uniform,
+    near_ordinal,
+)
 from discrete_ca.diagnostics import exact
 
 SHAPES = [(), (5,), (4, 4), (3, 8, 8)]
@@ -55,6 +63,16 @@ def rates(size, seed=0):
     return g - torch.diag(g.sum(-1))
 
 
+def hubs(size):
+    """Near tokens of which the first is near to all others and the last near to none."""
+    near = torch.zeros(size, size, dtype=torch.float64)
+    near[:, 0] = 0.75
+    near[:, 1] += 0.25
+    near[1] = 0.0
+    near[1, [0, 2]] = 0.5
+    return near.to_sparse()
+
+
 FAMILIES = {
     "uniform-2": Uniform(2),
     "uniform-5": Uniform(5),
@@ -68,9 +86,15 @@ FAMILIES = {
     "matrix-wide": Matrix(stochastic(3, 5, 1, zeros=0.3)),
     "matrix-callable": Matrix(near_tokens),
     "matrix-generator": Matrix(generator=rates(4)),
+    "matrix-sparse": Matrix(stochastic(3, 5, 2, zeros=0.6).to_sparse()),
+    "tokens-3": TokenNoise(3, mask=0.5, frequencies=f64(0.6, 0.3, 0.1), near=near_ordinal(3)),
+    "tokens-5": TokenNoise(
+        5, uniform=0.3, frequencies=f64(0.5, 0, 0.2, 0.2, 0.1), near=hubs(5), alpha=0.9
+    ),
+    "tokens-linear": TokenNoise(4, mask=0.2, uniform=0.3, frequencies=f64(0.4, 0.3, 0.2, 0.1)),
 }
 LINEAR = [name for name, family in FAMILIES.items() if family.linear]
-SMALL = ["uniform-2", "absorbing-2", "ordinal-3", "matrix-wide", "matrix-callable"]
+SMALL = ["uniform-2", "absorbing-2", "ordinal-3", "matrix-wide", "matrix-callable", "tokens-3"]
 
 
 class Dense(Corruption):

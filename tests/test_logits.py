@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from discrete_ca import logits
-from discrete_ca.logits import log_prob_at
+from discrete_ca.logits import log_prob_at, log_sum_exp
 from tests.helpers import SHAPES, seeded
 
 
@@ -102,3 +102,14 @@ def test_functional_transforms():
 def test_an_index_of_another_shape_is_refused():
     with pytest.raises(ValueError, match=r"index has shape \(3,\); allowed: \(2, 3\)"):
         log_prob_at(torch.zeros(2, 3, 4), torch.zeros(3, dtype=torch.long))
+
+
+def test_a_sum_of_nothing_has_a_gradient_of_0():
+    values = torch.tensor([[0.0, 1.0], [-math.inf, 2.0], [-math.inf, -math.inf]]).double()
+    values.requires_grad_()
+    found = log_sum_exp(values)
+    torch.testing.assert_close(found, values.exp().sum(-1).log())
+    (slope,) = torch.autograd.grad(torch.logaddexp(found, torch.zeros(3).double()).sum(), values)
+    share = values[:2].exp() / (1 + values[:2].exp().sum(-1, keepdim=True))
+    torch.testing.assert_close(slope[:2], share)
+    assert slope[2].tolist() == [0.0, 0.0]

@@ -123,6 +123,15 @@ def test_users_own_classes_get_what_they_declare():
     assert isinstance(build_kernel(config(kernel={"kind": f"{here}:Redraw"}), SEQUENCES), Redraw)
 
 
+def test_token_noise_has_the_frequencies_of_the_data():
+    """By default half of what is forgotten is masked."""
+    kernel = build_kernel(config(kernel={"corruption": "tokens"}), SEQUENCES)
+    counts = torch.bincount(SEQUENCES.states.reshape(-1), minlength=3).double()
+    expected = torch.cat([counts / counts.sum(), torch.ones(1).double()]) / 2
+    torch.testing.assert_close(kernel.corruption.matrix(1.0)[0], expected)
+    assert kernel.net.num_states == 4
+
+
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
@@ -205,3 +214,122 @@ def test_modules_beside_the_user_are_found_and_their_faults_named(tmp_path, monk
     (tmp_path / "broken_noise.py").write_text("1 / 0\n")
     with pytest.raises(ConfigError, match="'broken_noise:X' cannot be imported: ZeroDivisionError"):
         build_kernel(config(kernel={"corruption": "broken_noise:X"}), SEQUENCES)
+
+
+@pytest.mark.parametrize("name", runs.recipes())
+def test_recipes_that_come_with_the_package_can_be_built(name):
+    run = RunConfig.from_toml(name)
+    assert runs.recipes()[name] and run.data.source in ("binarized_mnist", "mnist16")
+    examples = run.data.load()
+    kernel = build_kernel(run, examples)
+    assert kernel.adjustment is not None and len(build_schedule(run.recipe).phases) == 2
+    x = kernel.corrupt(examples[torch.tensor([0, 1])], 0.3)
+    assert kernel.transition(x, 0.3).log_prob(x).isfinite().all()
+
+
+def test_a_bare_name_is_a_recipe_and_a_path_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="unknown recipe 'mnist-16'; did you mean 'mnist16'"):
+        RunConfig.from_toml("mnist-16")
+    (tmp_path / "mine").write_text("[kernel]\nhold = 0.5\n")
+    (tmp_path / "mnist16").write_text("[kernel]\nhold = 0.25\n")
+    assert RunConfig.from_toml("mine").kernel.hold == 0.5
+    assert RunConfig.from_toml("mnist16").kernel.corruption == "ordinal"
+    for path in ("./mnist16", tmp_path / "mnist16"):
+        assert RunConfig.from_toml(path).kernel.hold == 0.25
+
+
+def test_a_source_in_a_file_starts_at_the_folder_of_the_file(tmp_path, monkeypatch):
+    (tmp_path / "configs/pictures").mkdir(parents=True)
+    (tmp_path / "elsewhere/only-here").mkdir(parents=True)
+    (tmp_path / "elsewhere/pictures").mkdir()  # another one, where the command is run
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    def source(text):
+        file = tmp_path / "configs/run.toml"
+        file.write_text(f'[data]\nsource = "{text}"\n')
+        return RunConfig.from_toml("../configs/run.toml").data.source
+
+    beside = tmp_path.resolve() / "configs"
+    assert source("pictures") == str(beside / "pictures")
+    assert source("../configs/pictures") == str(beside / "pictures")
+    assert source("tokens.npy") == str(beside / "tokens.npy")  # and so its absence is named
+    assert source(f"{tmp_path}/x.npy") == f"{tmp_path}/x.npy"
+    for name in ("mnist16", "user/name", "binarised_mnist"):
+        assert source(name) == name
+    with pytest.raises(
+        ConfigError, match=r"data.source was 'only-here', and there is no .*configs"
+    ):
+        source("only-here")
+    (beside / "mnist16").mkdir()
+    assert source("mnist16") == "mnist16"  # what comes with the package comes first, as in `load`
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A run that was trained on a file of this machine, and measured."""
+    torch.manual_seed(0)
+    place = tmp_path / "run"
+    settings = config(
+        data={"source": "/home/me/secret/x.npy"}, train={"steps": 5, "folder": "/home/me/run"}
+    )
+    build_kernel(settings, SEQUENCES).save_pretrained(place / "model")
+    about = runs.describe(settings, SEQUENCES, {"steps": 5, "seconds": 1.5})
+    (place / "run.json").write_text(json.dumps(about))
+    (place / "eval.json").write_text('{"nfe": 33, "moves": 8, "correctors": 3}')
+    return place
+
+
+def test_a_run_that_was_sent_is_loaded_by_its_name(hub, folder):
+    address = runs.push_run(folder, "user/name", license="mit", private=True)
+    assert address == "https://huggingface.co/user/name/commit/1" and "user/name" in hub.private
+    sent = {p.name: p.read_bytes() for p in hub.place("user/name").iterdir()}
+    assert sent.keys() == {"README.md", "config.json", "model.safetensors", "run.json", "eval.json"}
+    for name in ("config.json", "model.safetensors"):
+        assert sent[name] == (folder / "model" / name).read_bytes()
+    here, there = runs.load_run(folder), runs.load_run("user/name")
+    assert (there.shape, there.num_categories) == (here.shape, here.num_categories) == ((6,), 3)
+    for key, value in here.kernel.state_dict().items():
+        assert torch.equal(there.kernel.state_dict()[key], value)
+    card = sent["README.md"].decode()
+    assert "license: mit" in card and "- optimizer steps: `5`" in card
+    assert "| network evaluations a sample (NFE) | 33 |" in card
+    assert "sample(kernel, 16, shape, moves=8, correctors=3," in card
+
+
+def test_places_of_this_machine_are_not_sent(hub, folder):
+    runs.push_run(folder, "user/name")
+    for file in hub.place("user/name").iterdir():
+        assert b"/home/me" not in file.read_bytes(), file.name
+    sent = runs.load_run("user/name").about["config"]
+    assert sent["data"]["source"] == "x.npy" and "folder" not in sent["train"]
+    assert RunConfig.from_dict(sent).train.steps == 5
+    about = json.loads((folder / "run.json").read_text())
+    for source in ("mnist16", "user/data"):  # names say nothing of the machine
+        about["config"]["data"]["source"] = source
+        (folder / "run.json").write_text(json.dumps(about))
+        runs.push_run(folder, "user/name")
+        assert runs.load_run("user/name").about["config"]["data"]["source"] == source
+
+
+def test_a_saved_kernel_is_sent_without_facts_and_a_card_of_its_own_is_kept(hub, folder):
+    (folder / "model/README.md").write_text("# Mine\n")
+    runs.push_run(folder / "model", "user/name")
+    sent = {p.name for p in hub.place("user/name").iterdir()}
+    assert sent == {"README.md", "config.json", "model.safetensors"}
+    assert (hub.place("user/name") / "README.md").read_text() == "# Mine\n"
+    with pytest.raises(
+        CheckpointError, match="license was 'mit'; allowed: None, since .* as it is"
+    ):
+        runs.push_run(folder / "model", "user/name", license="mit")
+
+
+def test_what_cannot_be_sent_is_refused_before_the_network(hub, folder, tmp_path):
+    with pytest.raises(CheckpointError, match="repo_id was 'name'; allowed: 'user/name'"):
+        runs.push_run(folder, "name")
+    with pytest.raises(CheckpointError, match="is not a folder"):
+        runs.push_run(tmp_path / "none", "user/name")
+    (folder / "model/config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="has format None"):
+        runs.push_run(folder, "user/name")
+    assert hub.calls == []

@@ -23,6 +23,12 @@ def mlp(states=2, categories=2):
     return dca.nn.MLP(categories, states, shape=(4,), width=8)
 
 
+def tokens():
+    frequencies = torch.tensor([0.6, 0.3, 0.1])
+    near = dca.corruption.near_ordinal(3)
+    return dca.corruption.TokenNoise(3, 0.4, 0.1, frequencies, near, alpha=0.7)
+
+
 G = torch.tensor([[-1.0, 1.0, 0.0], [0.5, -1.0, 0.5], [0.0, 1.0, -1.0]])
 KERNELS = {
     "uniform": lambda: dca.CategoricalNoiseKernel(mlp(), dca.corruption.Uniform(2), hold=0.3),
@@ -36,6 +42,10 @@ KERNELS = {
     "generator": lambda: dca.CategoricalNoiseKernel(
         mlp(3, 3), dca.corruption.Matrix(generator=G, time=2.0)
     ),
+    "sparse": lambda: dca.CategoricalNoiseKernel(
+        mlp(3, 3), dca.corruption.Matrix(dca.corruption.near_ordinal(3))
+    ),
+    "tokens": lambda: dca.CategoricalNoiseKernel(mlp(4, 3), tokens()),
 }
 
 
@@ -242,3 +252,42 @@ def test_a_kernel_without_a_constructor_is_saved(tmp_path):
 
     Still().save_pretrained(tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["args"] == {}
+
+
+def test_sparse_arguments_are_their_indices_and_values(tmp_path):
+    KERNELS["tokens"]().save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    described = config["args"]["corruption"]["args"]["near"]
+    assert described == {"tensor": "kernel.corruption.near", "sparse": [3, 3]}
+    tensors, _ = read_sealed(tmp_path / "model.safetensors", tmp_path / "config.json")
+    assert tensors["argument:kernel.corruption.near.indices"].shape == (2, 4)
+    assert tensors["argument:kernel.corruption.near.values"].tolist() == [1.0, 0.5, 0.5, 1.0]
+    loaded = dca.load_kernel(tmp_path).corruption
+    assert torch.equal(loaded.matrix(0.4), tokens().matrix(0.4))
+
+
+@pytest.mark.filterwarnings("ignore:Sparse C:UserWarning")  # torch calls the layout a beta
+def test_sparse_rows_are_saved_as_entries():
+    kept = {}
+    sparse = torch.eye(3).to_sparse_csr()
+    described = serialization.describe(sparse, kept, "s")
+    found = serialization.build(described, kept)
+    assert found.layout is torch.sparse_coo and torch.equal(found.to_dense(), torch.eye(3))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ({"sparse": [2, 2]}, "tensor 's' is no sparse tensor"),
+        ({"sparse": [-1, 3]}, "tensor 's' is no sparse tensor"),
+        ({"sparse": "x"}, "tensor 's' is no sparse tensor"),
+        ({"sparse": [3]}, "tensor 's' is no sparse tensor"),
+        ({"tensor": "t"}, "tensor 't' is missing from model.safetensors"),
+        ({"sparse": None}, "tensor 's' is missing from model.safetensors"),
+    ],
+)
+def test_damaged_sparse_arguments_are_refused(damage, message):
+    kept = {}
+    described = serialization.describe(torch.eye(3).to_sparse(), kept, "s")
+    with pytest.raises(CheckpointError, match=message):
+        serialization.build({**described, **damage}, kept)

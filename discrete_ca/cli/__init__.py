@@ -63,10 +63,13 @@ def _parse(given: list[str]) -> Any:
 
     from discrete_ca.cli.reporting import Bench, Demo, Eval, Exact, Info
     from discrete_ca.cli.running import Inpaint, Sample, Variants
+    from discrete_ca.cli.sharing import Push, Recipes
     from discrete_ca.cli.training import Train
 
     run, given = _config(given)
-    kinds: tuple[Any, ...] = (Train, Sample, Variants, Inpaint, Eval, Exact, Info, Demo, Bench)
+    kinds: tuple[Any, ...] = (
+        Train, Sample, Variants, Inpaint, Eval, Exact, Info, Push, Recipes, Demo, Bench,
+    )  # fmt: skip
 
     def subcommand(kind: Any) -> Any:
         settings: dict[str, Any] = {"name": kind.__name__.lower()}
@@ -83,7 +86,7 @@ def _parse(given: list[str]) -> Any:
 
 
 def _config(given: list[str]) -> tuple[Any, list[str]]:
-    """The settings that ``--config FILE`` holds, else the defaults, and the other arguments."""
+    """The settings that ``--config`` gives, else the defaults, and the other arguments."""
     from discrete_ca.errors import ConfigError
     from discrete_ca.runs import RunConfig, remembered
 
@@ -98,7 +101,7 @@ def _config(given: list[str]) -> tuple[Any, list[str]]:
             path = value if equals else next(words, None)
             if not path:
                 raise ConfigError("--config was given without a file")
-            run = RunConfig.from_toml(Path(path))
+            run = RunConfig.from_toml(path)
         else:
             rest.append(SHORT.get(name, name) + equals + value)
     flags = {word.partition("=")[0] for word in rest}

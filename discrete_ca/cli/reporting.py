@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,13 @@ from pathlib import Path
 import torch
 
 from discrete_ca import chains, metrics, runs
-from discrete_ca.cli import files
+from discrete_ca.card import ModelCard
 from discrete_ca.cli.terminal import Place, console
 from discrete_ca.data import DiscreteData
 from discrete_ca.data import load as load_data
 from discrete_ca.diagnostics import exact
 from discrete_ca.errors import ConfigError
+from discrete_ca.hub import EVAL_FILE
 from discrete_ca.kernels import CategoricalNoiseKernel
 from discrete_ca.runs import RunConfig
 from discrete_ca.sealed import write_json
@@ -27,7 +27,7 @@ class Eval:
     """Measure samples of a kernel of binarized MNIST digits against the test set."""
 
     run: Place
-    """A run's folder."""
+    """A run's folder, which eval.json is written to, or user/name on the Hub."""
     samples: int = 1000
     """How many samples the measures are taken on."""
     moves: int = 32
@@ -57,15 +57,14 @@ class Eval:
         reference = load_data("binarized_mnist", split="test").states
         found = metrics.digit_metrics(z, judge.features(reference), judge)
         report = {
-            **dataclasses.asdict(found), "samples": self.samples, "nfe": info.nfe,
-            "seconds": round(seconds, 1), "seed": self.seed,
+            **dataclasses.asdict(found), "samples": self.samples, "moves": self.moves,
+            "correctors": self.correctors, "nfe": info.nfe, "seconds": round(seconds, 1),
+            "seed": self.seed,
         }  # fmt: skip
-        console.print(f"judge's confident share (>= 0.9)    {found.confident_share:.1%}")
-        console.print(f"class entropy (nats, even = {math.log(10):.3f}) {found.class_entropy:.3f}")
-        console.print(f"Frechet distance to the test set    {found.frechet_distance:.2f}")
-        console.print(f"network evaluations a sample        {info.nfe}")
-        console.print(f"seconds for {self.samples} samples{seconds:18.0f}")
-        write_json(self.run / "eval.json", report)
+        for what, value, _ in metrics.rows(report):
+            console.print(f"{what:52}{value:>8}")
+        if Path(self.run).is_dir():  # else it is a name on the Hub
+            write_json(Path(self.run) / EVAL_FILE, report)
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class Exact:
     """Compute what the chain converges to, on a space small enough to enumerate."""
 
     run: Place
-    """A run's folder; the data that it was trained on are read again."""
+    """A run's folder, or user/name on the Hub; the data that it was trained on are read again."""
     levels: tuple[float, ...] = (0.1, 0.3, 0.6, 0.9)
     """Levels b."""
     trust_code: bool = False
@@ -110,39 +109,22 @@ class Info:
     """Say what a run or a saved kernel is, and what can be done with it."""
 
     run: Place
-    """A run's folder, or one that save_pretrained wrote."""
+    """A run's folder, one that save_pretrained wrote, or user/name on the Hub."""
     trust_code: bool = False
     """Import classes from outside the package that the run names."""
 
     def __call__(self) -> None:
         """Do it."""
         saved = runs.load_run(self.run, self.trust_code)
-        kernel = saved.kernel
-        count = sum(p.numel() for p in kernel.parameters())
-        console.print(f"{type(kernel).__name__}, {count:,} parameters")
-        for name, value in kernel.current_config().items():
-            shown = repr(value).splitlines()[0]
-            console.print(f"  {name}: {shown.removesuffix('(')}")
-        for part in ("data", "training"):
-            if part in saved.about:
-                facts = ", ".join(f"{k} {v}" for k, v in saved.about[part].items())
-                console.print(f"{part}: {facts}")
-        shape = saved.shape
-        lines = ["sample {} --count 64"]
-        if shape is not None and files.is_image(shape):
-            height, width = shape[-2:]
-            lines += [
-                "variants {} --design test:0 --level 0.3",
-                f"inpaint {{}} --design test:0 --box {height // 2} {height} 0 {width}",
-            ]
-        elif shape is not None:
-            lines += [
-                "variants {} --design FILE:0 --level 0.3",
-                f"inpaint {{}} --design FILE:0 --span 0 {max(shape[-1] // 2, 1)}",
-            ]
-        console.print("try:")
-        for line in lines:
-            console.print(f"  discrete-ca {line.format(self.run)}")
+        card = ModelCard(saved.kernel, self.run, saved.about)
+        for subject, values in card.facts().items():
+            console.print(subject)
+            for name, value in values.items():
+                console.print(f"  {name}: {value}")
+        if commands := card.commands():
+            console.print("try")
+            for line in commands:
+                console.print(f"  {line}")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from discrete_ca import chains, runs
 from discrete_ca.cli import files
-from discrete_ca.cli.terminal import Place, console
+from discrete_ca.cli.terminal import Place, best_device, console
 from discrete_ca.errors import ConfigError
 
 
@@ -22,7 +22,7 @@ class _Running:
     """What every command that runs a chain takes."""
 
     run: Place
-    """A run's folder, or one that save_pretrained wrote."""
+    """A run's folder, one that save_pretrained wrote, or user/name on the Hub."""
     out: Path | None = None
     """Where the result goes: .npz, .npy, .txt (a line an example), .png (a grid) or .gif; out.png
     or out.txt unless said."""
@@ -59,7 +59,7 @@ class _Running:
             if given is not None and out.resolve() == Path(files.split_index(given)[0]).resolve():
                 raise ConfigError(f"out was {out}, which is read; allowed: another file")
         settings = saved.about.get("config", {}).get("data", {})
-        return Opened(saved.kernel, shape, saved.num_categories, out, settings)
+        return Opened(saved.kernel.to(best_device()), shape, saved.num_categories, out, settings)
 
     def write(self, run: Opened, chain: Callable[..., Any], *given: Any, **settings: Any) -> Tensor:
         """Run a chain, write what it drew and say what it cost."""
@@ -69,6 +69,7 @@ class _Running:
             run.kernel, *given, **settings, label=self.label, return_info=True,
             generator=torch.Generator().manual_seed(self.seed),
         )  # fmt: skip
+        z = z.cpu()
         files.write(run.out, z, run.num_categories)
         console.print(
             f"{len(z)} written to {run.out}: {info.nfe} network evaluations each, "

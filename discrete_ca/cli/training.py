@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +15,7 @@ import torch
 import tyro
 
 from discrete_ca import runs
-from discrete_ca.cli.terminal import Place, console
+from discrete_ca.cli.terminal import best_device, console
 from discrete_ca.data import DiscreteData, StreamedData
 from discrete_ca.data.loading import NAMES
 from discrete_ca.errors import ConfigError
@@ -28,15 +30,16 @@ from discrete_ca.training.batches import Batches
 class Train:
     """Train a kernel and save it as a run: model/, run.json and metrics.jsonl.
 
-    Settings come from --config FILE.toml (tables data, net, kernel, recipe, train) and from flags.
-    Short names: --data, --net, --kernel, --corruption, --recipe, --train.lr. With --resume the
-    settings are those that the run was started with. --debug shows tracebacks.
+    Settings come from --config FILE.toml (tables data, net, kernel, recipe, train) or --config NAME
+    (see `discrete-ca recipes`), and from flags. Short names: --data, --net, --kernel, --corruption,
+    --recipe, --train.lr. With --resume the settings are those that the run was started with.
+    --debug shows tracebacks.
     """
 
-    folder: Place
+    folder: Annotated[Path, tyro.conf.Positional]
     """Where the run goes; a finished run there is never overwritten."""
     run: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
-    """Settings; --config FILE.toml gives them from a file, and flags change them."""
+    """Settings; --config gives them from a file or a recipe, and flags change them."""
     resume: bool = False
     """Go on with the run in the folder."""
     dry_run: bool = False
@@ -49,25 +52,34 @@ class Train:
             raise ConfigError(f"folder '{folder}' holds a finished run; allowed: a new folder")
         run = dataclasses.replace(run, train=dataclasses.replace(run.train, folder=str(folder)))
         torch.manual_seed(run.train.seed)
-        examples = run.data.load()
-        kernel = runs.build_kernel(run, examples)
+        examples, held_out = run.data.load_parts(run.train.seed)
+        kernel = runs.build_kernel(run, examples).to(best_device())
         schedule = runs.build_schedule(run.recipe)
-        trainer = Trainer(kernel, schedule, examples, run.train)
+        observers = runs.build_observers(run, examples, held_out)
+        trainer = Trainer(kernel, schedule, examples, run.train, observers)
         count = sum(p.numel() for p in kernel.parameters())
-        console.print(f"{examples}: {count:,} parameters.")
+        first = trainer.processes.first
+        if first:
+            console.print(f"{examples}: {count:,} parameters.")
         if self.dry_run:
             _dry_run(run, trainer, examples)
             return
         if self.resume or not trainer.has_state():
-            runs.remember(folder, run)
+            trainer.processes.on_first(lambda: runs.remember(folder, run))
         trainer.fit(resume=self.resume)
+        if not first:
+            return
         kernel.save_pretrained(folder / runs.MODEL)
         training = {
             "steps": trainer.step, "seconds": round(trainer.seconds, 1), "parameters": count,
+            "processes": trainer.processes.count, "steps_skipped": trainer.skipped,
         }  # fmt: skip
         about = runs.describe(run, examples, training)
         write_json(folder / runs.RUN_FILE, about)
-        console.print(f"{trainer.step:,} steps in {trainer.seconds:.0f} s. Saved in {folder}/.")
+        skipped = f", {trainer.skipped:,} of them left out as not finite" if trainer.skipped else ""
+        console.print(
+            f"{trainer.step:,} steps{skipped} in {trainer.seconds:.0f} s. Saved in {folder}/."
+        )
 
 
 def _with_whole_paths(run: RunConfig) -> RunConfig:
@@ -83,14 +95,17 @@ def _dry_run(run: RunConfig, trainer: Trainer, examples: DiscreteData | Streamed
     """The settings, and what a step costs, from a few steps of each phase."""
     console.print_json(json.dumps(run.to_dict()))
     batches = Batches(examples, run.train.batch_size, run.train.seed)
-    seconds = []
+    seconds, kept = [], 0
     for phase in trainer.schedule.phases:
-        trainer.start_part(phase)
+        part = trainer.start_part(phase)
         for step in range(3):  # the first ones are slower
             begun = time.perf_counter()
-            trainer.gradient(phase.objective, *batches(step), step)
+            part.gradient(phase.objective, [batches(step)], step)
             took = time.perf_counter() - begun
         seconds.append((phase.share, took))
+        with _counting() as bytes_of:
+            part.gradient(phase.objective, [batches(0)], 0)
+        kept = max(kept, sum(bytes_of.values()))
     if run.train.steps is not None:
         steps, minutes = run.train.steps, run.train.steps * sum(s * t for s, t in seconds) / 60
     else:
@@ -100,5 +115,20 @@ def _dry_run(run: RunConfig, trainer: Trainer, examples: DiscreteData | Streamed
     console.print(
         f"About {60_000 * minutes / max(steps, 1):.0f} ms a step: {steps:,} steps, "
         f"{minutes:.1f} minutes. "
-        f"Weights, their average, gradients and optimizer: {5 * weights / 1e6:.1f} MB."
+        f"Memory: {5 * weights / 1e6:.1f} MB for weights, their average, gradients and optimizer, "
+        f"{kept / 1e6:.1f} MB kept for the backward pass."
     )
+
+
+@contextmanager
+def _counting() -> Iterator[dict[int, int]]:
+    """While open, counts the bytes of each storage that is kept for the backward pass."""
+    bytes_of: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        bytes_of[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        yield bytes_of

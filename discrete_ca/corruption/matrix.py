@@ -1,21 +1,25 @@
-"""Users' own corruption matrices: a limit, a function of the level, or a generator."""
+"""Users' own corruption matrices: a limit (sparse or not), a function of the level, a generator."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from discrete_ca import checks, draws
 from discrete_ca.corruption.base import Corruption
+from discrete_ca.corruption.mixture import Mixture
+from discrete_ca.corruption.sparse import SparseRows
 
 
 class Matrix(Corruption):
-    """Noise given by a matrix, in one of three ways (theory, section 3.2).
+    """Noise given by a matrix, in one of four ways (theory, section 3.2).
 
     * ``Matrix(R)``: a tensor of shape (K, V), the limit of a linear family
       ``Q_b = (1 - b) I + b R``.
+    * ``Matrix(R)`` with a sparse R makes a `SparseMatrix`, which never becomes dense.
     * ``Matrix(f)``: a callable b -> (K, V) with f(0) the (padded) identity. To be saved, it must be
       a function of an importable module.
     * ``Matrix(generator=G, time=T)``: ``Q_b = expm(T b G)`` for a generator G of shape (K, K), rows
@@ -34,6 +38,11 @@ class Matrix(Corruption):
 
     limit: Tensor | None
     rates: Tensor | None
+
+    def __new__(cls, source: Any = None, **_: Any) -> Matrix:
+        """A sparse limit has a class of its own."""
+        sparse = isinstance(source, Tensor) and source.layout is not torch.strided
+        return super().__new__(SparseMatrix if sparse and cls is Matrix else cls)
 
     def __init__(
         self,
@@ -63,6 +72,8 @@ class Matrix(Corruption):
 
     @staticmethod
     def _rates(generator: Tensor) -> Tensor:
+        if generator.layout is not torch.strided:
+            raise ValueError("generator is a sparse tensor; allowed: a dense one")
         g = generator.double()
         off = g - torch.diag(g.diagonal()) if g.shape[0] == g.shape[1] else g
         if g.shape[0] != g.shape[1] or bool((off < 0).any()) or float(g.sum(-1).abs().max()) > 1e-6:
@@ -96,3 +107,44 @@ class Matrix(Corruption):
         b = checks.spread(checks.levels(level, x.shape[0], x.device), x).unsqueeze(-1).double()
         every = torch.arange(self.num_categories, device=x.device)
         return ((1 - b) * (x.unsqueeze(-1) == every) + b * self.limit.T[x]).log()
+
+
+class SparseMatrix(Mixture, Matrix):
+    """A linear family ``Q_b = (1 - b) I + b R`` with a sparse limit R, which stays sparse.
+
+    Args:
+        source: R, a sparse tensor of any layout, shape (K, V), rows summing to 1.
+
+    Raises:
+        TypeError: for what is not a floating tensor.
+        ValueError: for entries that are not finite or negative, and rows that are empty or do not
+            sum to 1.
+
+    Example:
+        >>> limit = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).to_sparse()
+        >>> noise = Matrix(limit)
+        >>> noise, noise.matrix(0.25)
+        (SparseMatrix(
+          num_categories=2, num_states=2
+          (near): SparseRows(2 x 2, 2 entries)
+        ), tensor([[0.7500, 0.2500],
+                [0.2500, 0.7500]], dtype=torch.float64))
+    """
+
+    linear = True
+
+    def __init__(self, source: Tensor) -> None:
+        if isinstance(source, Tensor) and source.ndim != 2:
+            raise ValueError(f"source has shape {tuple(source.shape)}; allowed: (K, V)")
+        near = SparseRows(source, source.shape[1], "source")
+        super().__init__(near.num_rows, near.num_states, near)
+
+    def weights(self, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``(1 - b, b, 0)``."""
+        return 1 - b, b, torch.zeros_like(b)
+
+    @property
+    def forgets(self) -> bool:
+        """Whether the rows of R are equal."""
+        assert self.near is not None
+        return self.near.rows_equal

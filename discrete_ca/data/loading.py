@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from discrete_ca import hub
 from discrete_ca.data import embedded, tables
 from discrete_ca.data.dataset import DiscreteData
 from discrete_ca.data.images import image_folder
@@ -145,7 +146,7 @@ def _read(
         return image_folder(path, split), path.name
     if path.exists():
         raise DataError(f"{path} is a file; allowed: {', '.join(_ARRAYS)}, or a folder")
-    if isinstance(source, str) and tables.HUB_NAME.fullmatch(source):
+    if isinstance(source, str) and hub.is_name(source):
         found = tables.hub(source, split)  # that split alone, and so all "train"
         return tables.table(found, "train", states_key, label_key, source), source
     raise DataError(

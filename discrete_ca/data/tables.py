@@ -5,7 +5,6 @@ The library is imported when one of these is asked for, and not before.
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,9 @@ from discrete_ca.data.images import pixels
 from discrete_ca.data.rows import ReadRows, Rows
 from discrete_ca.data.sources import STATES_KEYS, Raw, as_tensor, choose_keys, reading
 from discrete_ca.errors import DataError, unknown_name
+from discrete_ca.hub import is_name
 
 _PIECE = 1 << 16  # labels read at a time
-HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 LIKELY = (*STATES_KEYS, "image", "img", "pixels", "input_ids")
 
 
@@ -137,7 +136,7 @@ def streamed(source: Any, split: str) -> tuple[Any, str]:
     if isinstance(source, str | Path):
         path = Path(source).expanduser()
         found, name = on_disk(path) if path.is_dir() else None, path.name
-        if found is None and isinstance(source, str) and HUB_NAME.fullmatch(source):
+        if found is None and isinstance(source, str) and is_name(source):
             return hub(source, split, streaming=True), source
         if found is None:
             raise DataError(

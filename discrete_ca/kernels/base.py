@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from discrete_ca import checks, serialization
+from discrete_ca import card, checks, hub, serialization
 from discrete_ca.distributions import Transition
 from discrete_ca.errors import CheckpointError
+from discrete_ca.sealed import write_json
 
 
 class TransitionKernel(serialization.Configured, nn.Module, ABC):
@@ -83,14 +85,58 @@ class TransitionKernel(serialization.Configured, nn.Module, ABC):
         """
         serialization.save_module(self, path)
 
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        shape: Sequence[int] | None = None,
+        private: bool | None = None,
+        revision: str | None = None,
+        license: str | None = None,
+        message: str | None = None,
+    ) -> str:
+        """Send what `save_pretrained` writes, and a model card, to the Hugging Face Hub.
+
+        Args:
+            repo_id: "user/name"; made if there is none.
+            shape: S, for the code on the card and the commands, which are then told it.
+            private: make a new repository private; None for the account's default.
+            revision: the branch, made if there is none; None for the main one.
+            license: for the card, such as "mit"; None says nothing.
+            message: of the commit.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            CheckpointError: for a name that is none, an argument that cannot be saved, or where
+                the Hub refuses or cannot be reached.
+        """
+        hub.check_name(repo_id)
+        about = {} if shape is None else {"data": {"shape": [*shape]}}
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            self.save_pretrained(folder)
+            if about:
+                write_json(folder / hub.RUN_FILE, about)
+            text = str(card.ModelCard(self, repo_id, about, license=license))
+            (folder / hub.CARD_FILE).write_text(text, encoding="utf-8")
+            return hub.upload(folder, repo_id, private=private, revision=revision, message=message)
+
     @classmethod
-    def from_pretrained(cls, path: str | Path, trust_code: bool = False, **given: Any) -> Self:
+    def from_pretrained(
+        cls,
+        path: str | Path,
+        trust_code: bool = False,
+        revision: str | None = None,
+        **given: Any,
+    ) -> Self:
         """`load_kernel`, refusing a kernel of another class.
 
         Raises:
             CheckpointError: as `load_kernel`, and for a kernel of another class.
         """
-        kernel = load_kernel(path, trust_code, **given)
+        kernel = load_kernel(path, trust_code, revision, **given)
         if not isinstance(kernel, cls):
             raise CheckpointError(
                 f"'{path}' holds a {type(kernel).__name__}; allowed here: {cls.__name__}"
@@ -98,20 +144,25 @@ class TransitionKernel(serialization.Configured, nn.Module, ABC):
         return kernel
 
 
-def load_kernel(path: str | Path, trust_code: bool = False, **given: Any) -> TransitionKernel:
-    """Load a kernel that `save_pretrained` wrote, in evaluation mode.
+def load_kernel(
+    path: str | Path, trust_code: bool = False, revision: str | None = None, **given: Any
+) -> TransitionKernel:
+    """Load a kernel that `save_pretrained` or `push_to_hub` wrote, in evaluation mode.
 
     Args:
-        path: the folder with config.json and model.safetensors.
+        path: the folder with config.json and model.safetensors, or "user/name" on the Hub where
+            there is no such folder.
         trust_code: import classes from outside this package, named in the config.
+        revision: branch, tag or commit on the Hub.
         given: constructor arguments to use in place of the recorded ones, such as ``net=MyNet()``
             for a network that did not record its own.
 
     Raises:
         CheckpointError: for missing, truncated or changed files, a config of something that is
-            not a kernel, weights that do not fit, or code that is not trusted.
+            not a kernel, weights that do not fit, code that is not trusted, or a name on the Hub
+            that cannot be fetched.
     """
-    kernel = serialization.load_module(path, trust_code, given)
+    kernel = serialization.load_module(hub.local_folder(path, revision), trust_code, given)
     if not isinstance(kernel, TransitionKernel):
         raise CheckpointError(f"'{path}' holds a {type(kernel).__name__}; allowed: a kernel")
     return kernel.eval()

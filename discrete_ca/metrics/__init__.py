@@ -17,12 +17,15 @@ from discrete_ca.metrics.judge import (
     digit_metrics,
     load_judge,
 )
+from discrete_ca.metrics.report import MEASURES, Measure, rows
 
 __all__ = [
     "GARBAGE",
+    "MEASURES",
     "DigitMetrics",
     "Extractor",
     "Judge",
+    "Measure",
     "class_entropy",
     "confident_share",
     "digit_metrics",
@@ -32,5 +35,6 @@ __all__ = [
     "gaussian_fit",
     "load_judge",
     "nearest_distance",
+    "rows",
     "share_of_copies",
 ]

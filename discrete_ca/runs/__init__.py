@@ -1,16 +1,19 @@
 """Training runs as plain data: their config, what it builds, the folder that holds them."""
 
+from discrete_ca.hub import RUN_FILE
 from discrete_ca.runs.build import build_kernel, build_schedule
 from discrete_ca.runs.config import DataConfig, KernelConfig, NetConfig, RecipeConfig, RunConfig
 from discrete_ca.runs.folder import (
     MODEL,
-    RUN_FILE,
     SavedRun,
     describe,
     load_run,
     remember,
     remembered,
 )
+from discrete_ca.runs.recipes import recipes
+from discrete_ca.runs.sharing import push_run, write_shared
+from discrete_ca.runs.watching import build_observers
 
 __all__ = [
     "MODEL",
@@ -22,9 +25,13 @@ __all__ = [
     "RunConfig",
     "SavedRun",
     "build_kernel",
+    "build_observers",
     "build_schedule",
     "describe",
     "load_run",
+    "push_run",
+    "recipes",
     "remember",
     "remembered",
+    "write_shared",
 ]

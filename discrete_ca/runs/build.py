@@ -25,6 +25,7 @@ _CORRUPTIONS = {
     "uniform": corruption.Uniform,
     "absorbing": corruption.Absorbing,
     "ordinal": corruption.Ordinal,
+    "tokens": corruption.TokenNoise.from_data,
 }
 
 
@@ -64,7 +65,7 @@ def build_kernel(config: RunConfig, examples: DiscreteData | StreamedData) -> Tr
     noise_class = _CORRUPTIONS.get(config.kernel.corruption) or user_class(
         config.kernel.corruption, "corruption", _CORRUPTIONS
     )
-    noise = _make(noise_class, "corruption", {"num_categories": k})
+    noise = _make(noise_class, "corruption", {"num_categories": k, "data": examples})
     if not isinstance(noise, corruption.Corruption):
         raise ConfigError(f"corruption was {config.kernel.corruption}; allowed: a Corruption")
     classes = None
@@ -97,24 +98,16 @@ def build_kernel(config: RunConfig, examples: DiscreteData | StreamedData) -> Tr
 
 def _check_can_be_loaded(kernel: TransitionKernel) -> None:
     """Refuse, before it is trained, what could be saved and never loaded."""
-
-    def walk(node: Any) -> None:
-        if isinstance(node, dict):
-            if "class" in node and node.get("args") is None:
-                raise ConfigError(
-                    f"{node['class']} does not record its arguments, so that it could be saved "
-                    "and never loaded; let it inherit discrete_ca.serialization.Configured"
-                )
-            for value in node.values():
-                walk(value)
-        elif isinstance(node, list):
-            for value in node:
-                walk(value)
-
     try:
-        walk(serialization.describe(kernel, {}, "kernel"))
+        described = serialization.describe(kernel, {}, "kernel")
     except CheckpointError as error:
         raise ConfigError(str(error)) from error
+    for part in serialization.parts(described):
+        if "class" in part and part.get("args") is None:
+            raise ConfigError(
+                f"{part['class']} does not record its arguments, so that it could be saved "
+                "and never loaded; let it inherit discrete_ca.serialization.Configured"
+            )
 
 
 def _is_grid(shape: tuple[int, ...]) -> bool:

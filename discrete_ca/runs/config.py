@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from discrete_ca import data
+from discrete_ca import data, hub
 from discrete_ca.data import DiscreteData, StreamedData
+from discrete_ca.data.loading import NAMES
 from discrete_ca.errors import ConfigError, unknown_name
+from discrete_ca.runs.recipes import config_file
 from discrete_ca.training import TrainConfig
 
 _MINUTES = 8.0  # the budget where none is given
@@ -40,9 +42,10 @@ class DataConfig:
         streaming: read a name on the Hub, or what `datasets` saved, as a stream; nothing is
             downloaded beforehand.
         buffer: examples of a stream that are shuffled together.
+        held_out: examples that are not trained on; their loss is observed.
 
     Raises:
-        ConfigError: for a buffer of less than one example.
+        ConfigError: for a buffer of less than one example, and examples to hold out of a stream.
     """
 
     source: str = "binarized_mnist"
@@ -55,19 +58,31 @@ class DataConfig:
     in_memory: bool = True
     streaming: bool = False
     buffer: int = 10_000
+    held_out: int = 0
 
     def __post_init__(self) -> None:
         if self.buffer < 1:
             raise ConfigError(f"buffer was {self.buffer}; allowed: a whole number >= 1")
+        if self.held_out < 0:
+            raise ConfigError(f"held_out was {self.held_out}; allowed: >= 0")
+        if self.held_out and self.streaming:
+            raise ConfigError(f"held_out was {self.held_out} with streaming; allowed: 0")
 
     def load(self) -> DiscreteData | StreamedData:
-        """The data."""
+        """All of the data, the examples to hold out among them."""
         settings = dataclasses.asdict(self)
-        in_memory, streaming = settings.pop("in_memory"), settings.pop("streaming")
-        if streaming:
-            return data.stream(**settings)
-        del settings["buffer"]
+        buffer, in_memory = settings.pop("buffer"), settings.pop("in_memory")
+        del settings["held_out"]
+        if settings.pop("streaming"):
+            return data.stream(**settings, buffer=buffer)
         return data.load(**settings, in_memory=in_memory)
+
+    def load_parts(self, seed: int) -> tuple[DiscreteData | StreamedData, DiscreteData | None]:
+        """The examples to train on, and those to hold out, drawn by the seed; None for none."""
+        whole = self.load()
+        if self.held_out == 0 or not isinstance(whole, DiscreteData):
+            return whole, None
+        return whole.split(self.held_out, seed)
 
 
 @dataclass(frozen=True)
@@ -102,7 +117,9 @@ class KernelConfig:
     Args:
         kind: categorical, or package.module:Name, made with what it declares of net, corruption,
             hold, adjustment, num_categories, num_states, shape.
-        corruption: uniform, absorbing, ordinal, or package.module:Name, made with num_categories.
+        corruption: uniform, absorbing, ordinal, tokens (to a mask or, by the frequencies of the
+            data, to another token), or package.module:Name, made with what it declares of
+            num_categories and data.
         hold: h, in [0, 1]; nearer to 1 is slower and more faithful.
         carry_over: take sites that absorbing noise left alone as known.
         head: add an adjustment head, which the default recipe trains.
@@ -165,21 +182,49 @@ class RunConfig:
 
     @classmethod
     def from_toml(cls, path: str | Path) -> RunConfig:
-        """From a TOML file.
+        """From a TOML file, or the recipe of that name.
+
+        Args:
+            path: the file, or the bare name of a recipe; see `discrete_ca.runs.recipes`. A path in
+                `data.source` starts at the file's folder.
 
         Raises:
-            ConfigError: for a file that cannot be read, unknown keys or wrong values.
+            ConfigError: for an unknown recipe, a file that cannot be read, unknown keys or wrong
+                values.
+
+        Example:
+            >>> RunConfig.from_toml("mnist16").kernel.corruption
+            'ordinal'
         """
+        file = config_file(path)
         try:
-            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ConfigError(f"config '{path}' cannot be read: {error}") from error
-        return cls.from_dict(values)
+        run = cls.from_dict(values)
+        source = _from_folder(run.data.source, file.parent)
+        return dataclasses.replace(run, data=dataclasses.replace(run.data, source=source))
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, as `from_dict` takes them."""
         found: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         return found
+
+
+def _from_folder(source: str, folder: Path) -> str:
+    """A source that a file in `folder` names: a path from there, or a name as it is."""
+    path = Path(source).expanduser()
+    if source in NAMES or path.is_absolute():
+        return source
+    beside = folder / path
+    if beside.exists() or (path.suffix and not hub.is_name(source)):
+        return str(beside.resolve())
+    if path.exists():
+        raise ConfigError(
+            f"data.source was '{source}', and there is no {beside}; allowed in a file: a path from "
+            "the file's folder, or a name"
+        )
+    return source
 
 
 Config = TypeVar("Config")

@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from discrete_ca import hub
 from discrete_ca.data import DiscreteData, StreamedData
 from discrete_ca.errors import CheckpointError, ConfigError
+from discrete_ca.hub import RUN_FILE
 from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel, load_kernel
 from discrete_ca.runs.config import RunConfig
 from discrete_ca.sealed import read_json, write_json
 
-MODEL, RUN_FILE, SETTINGS_FILE = "model", "run.json", "settings.json"
-_MAY_CHANGE = {"steps", "minutes", "progress", "folder", "save_minutes"}
+MODEL, SETTINGS_FILE = "model", "settings.json"
+_MAY_CHANGE = {  # what leaves the numbers as they are
+    "steps", "minutes", "progress", "folder", "save_minutes", "accumulate", "workers", "compile",
+    "observe_every", "best", "trackers",
+}  # fmt: skip
 
 
 def remembered(folder: Path) -> RunConfig | None:
@@ -31,7 +36,7 @@ def remember(folder: Path, config: RunConfig) -> None:
     """Write down what a run is started with; one that goes on must have the same.
 
     Raises:
-        ConfigError: for a setting, other than the budget, that differs.
+        ConfigError: for a setting that differs and changes what is learned.
     """
     before = remembered(folder)
     if before is None:
@@ -80,16 +85,30 @@ def describe(
     }  # fmt: skip
 
 
-def load_run(path: str | Path, trust_code: bool = False) -> SavedRun:
+def model_folder(folder: Path) -> Path:
+    """Where the kernel of a run lies: in its model/, or in the folder itself."""
+    return folder / MODEL if (folder / MODEL).is_dir() else folder
+
+
+def load_run(path: str | Path, trust_code: bool = False, revision: str | None = None) -> SavedRun:
     """The kernel in a run's folder, or in a folder that `save_pretrained` wrote.
 
+    Args:
+        path: the folder, or "user/name" on the Hub where there is no such folder.
+        trust_code: import classes from outside this package, named in the config.
+        revision: branch, tag or commit on the Hub.
+
     Raises:
-        CheckpointError: for a folder without a kernel, or one that cannot be loaded.
+        CheckpointError: for a folder without a kernel, one that cannot be loaded, or a name on the
+            Hub that cannot be fetched.
     """
-    folder = Path(path)
-    place = folder / MODEL if (folder / MODEL).is_dir() else folder
+    folder = hub.local_folder(path, revision)
+    place = model_folder(folder)
     if not place.is_dir():
-        raise CheckpointError(f"run '{folder}' is not a folder; allowed: a run or a saved kernel")
+        raise CheckpointError(
+            f"run '{folder}' is not a folder; allowed: a run, a saved kernel, or 'user/name' on "
+            "the Hub"
+        )
     kernel = load_kernel(place, trust_code)
     about = read_json(folder / RUN_FILE) if (folder / RUN_FILE).exists() else {}
     facts = about.get("data", {})

@@ -11,6 +11,8 @@ from typing import Any, Self
 from discrete_ca import checks
 from discrete_ca.errors import ConfigError, unknown_name
 
+PRECISIONS = ("float32", "bfloat16")
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -29,8 +31,20 @@ class TrainConfig:
         seed: seeds the data order, the levels and every draw.
         folder: where checkpoints and metrics go; None for none.
         save_minutes: minutes between checkpoints.
-        progress: show a progress bar.
+        progress: show a progress bar on a terminal, plain lines elsewhere.
+        accumulate: parts that each process takes its share of a batch in, one after another; the
+            gradient is that of the whole.
+        precision: what networks compute in, ``float32`` (their own dtype) or ``bfloat16``
+            (autocast); log-probabilities and losses stay in float32.
+        compile: compile the networks with `torch.compile`.
+        clip: gradients whose norm is above `clip` times its running mean are scaled down to that;
+            None for none.
         workers: threads that read batches ahead; 0 reads each when it is needed.
+        observe_every: steps between the observers' measures, which are also taken at the end; 0
+            for none.
+        best: name of the measure by which the best averaged weights are kept in ``folder/best``;
+            lower is better.
+        trackers: names of trackers that `accelerate` knows, such as ``tensorboard``.
 
     Raises:
         ConfigError: for a value that is not allowed.
@@ -53,20 +67,27 @@ class TrainConfig:
     folder: str | None = None
     save_minutes: float = 2.0
     progress: bool = True
+    accumulate: int = 1
+    precision: str = "float32"
+    compile: bool = False
+    clip: float | None = None
     workers: int = 0
+    observe_every: int = 0
+    best: str | None = None
+    trackers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
             raise ConfigError("the budget is either steps or minutes; exactly one must be given")
-        for name in ("minutes", "learning_rate", "save_minutes"):
+        for name in ("minutes", "learning_rate", "save_minutes", "clip"):
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise ConfigError(f"{name} was {value}; allowed: a number > 0")
         try:
-            for name in ("steps", "batch_size"):
+            for name in ("steps", "batch_size", "accumulate"):
                 if getattr(self, name) is not None:
                     checks.positive(getattr(self, name), name)
-            for name in ("warmup", "workers"):
+            for name in ("warmup", "workers", "observe_every"):
                 checks.positive(getattr(self, name), name, least=0)
             checks.probability(self.ema, "ema", below_one=True)
             checks.probability(self.final_learning_rate, "final_learning_rate")
@@ -74,6 +95,10 @@ class TrainConfig:
             raise ConfigError(str(error)) from error
         if not (len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)):
             raise ConfigError(f"betas was {self.betas}; allowed: two numbers in [0, 1)")
+        if self.precision not in PRECISIONS:
+            raise ConfigError(unknown_name("precision", self.precision, PRECISIONS))
+        if self.best is not None and not self.observe_every:
+            raise ConfigError(f"best was '{self.best}'; allowed: with observe_every")
         if not self.weight_decay >= 0:
             raise ConfigError(f"weight_decay was {self.weight_decay}; allowed: >= 0")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -40,3 +41,15 @@ class EMA:
         """Put the averages into the parameters."""
         for parameter, average in zip(self.parameters, self.averages, strict=True):
             parameter.copy_(average)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """While open, the parameters hold the averages; afterwards what they held before."""
+        before = [parameter.detach().clone() for parameter in self.parameters]
+        self.copy_to_parameters()
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for parameter, value in zip(self.parameters, before, strict=True):
+                    parameter.copy_(value)

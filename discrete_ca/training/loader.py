@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count as counted
 
@@ -21,7 +21,7 @@ def loader(
     count: int = 1,
     workers: int = 0,
     accumulation: int = 1,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """The parts of one process, from a step on, without an end.
 
     The workers are threads: reading files, decoding pictures, indexing and arithmetic let go of the

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
-import torch
 from torch import nn
 
-from discrete_ca import draws
 from discrete_ca.errors import CheckpointError, ConfigError, NonFiniteError, unknown_name
 from discrete_ca.kernels import TransitionKernel
 from discrete_ca.objectives import Objective, Phase, Schedule
-from discrete_ca.training.batches import Batches, Source
+from discrete_ca.training.batches import Batch, Batches, Source
 from discrete_ca.training.checkpoints import RunState, load_state, owned, save_state, saved
 from discrete_ca.training.config import TrainConfig
-from discrete_ca.training.ema import EMA
+from discrete_ca.training.loader import loader
+from discrete_ca.training.networks import compiled, half_precision
+from discrete_ca.training.observers import Observer
+from discrete_ca.training.part import Part
+from discrete_ca.training.processes import Processes
 from discrete_ca.training.progress import Progress
-from discrete_ca.training.watching import Bar, interrupts
+from discrete_ca.training.records import Records, Row
+from discrete_ca.training.watching import interrupts
 
 _MOST_BAD_STEPS = 100
 _REPORT_EVERY = 20
-_COUNTERS = ("step", "part_steps", "bad_steps", "seconds", "history")
+_COUNTERS = ("step", "part_steps", "bad_steps", "skipped", "seconds")
 
 
 class Trainer:
@@ -32,17 +36,23 @@ class Trainer:
     the one before; the part left behind keeps its averaged weights. After `fit` the kernel has the
     averaged weights and is in evaluation mode.
 
+    Started by `accelerate launch` or `torchrun`, several processes share each batch; the first
+    writes the files, which all must be able to read when a run is resumed.
+
     Args:
-        kernel: the kernel to train, in place.
+        kernel: the kernel to train, in place; one process trains it on the device where it is.
         objective: an objective, or a schedule of them.
-        data: a data set, a tensor or array (N, *S) of clean states, or a function
+        data: a data set, a stream, a tensor or array (N, *S) of clean states, or a function
             (count, generator) -> states, or (states, labels).
         config: the settings.
+        observers: what is measured and drawn every `config.observe_every` steps.
 
     Raises:
-        ConfigError: for a phase that trains a part which the kernel does not have.
+        ConfigError: for a phase that trains a part which the kernel does not have, and for what
+            needs a folder without one.
 
     Example:
+        >>> import torch
         >>> from discrete_ca import CategoricalNoiseKernel, Denoising, corruption, nn
         >>> kernel = CategoricalNoiseKernel(nn.MLP(2, 2, shape=(3,)), corruption.Uniform(2))
         >>> data = torch.randint(0, 2, (100, 3))
@@ -57,18 +67,28 @@ class Trainer:
         objective: Objective | Schedule,
         data: Source,
         config: TrainConfig,
+        observers: Sequence[Observer] = (),
     ) -> None:
-        self.kernel, self.data, self.config = kernel, data, config
+        self.kernel, self.data, self.config, self.observers = kernel, data, config, observers
         self.schedule = Schedule.of(objective)
-        self.step, self.bad_steps, self.part_steps = 0, 0, 0
+        for name in ("best", "trackers"):
+            if getattr(config, name) and config.folder is None:
+                raise ConfigError(f"{name} was {getattr(config, name)!r}; allowed: with a folder")
+        self.processes = Processes(kernel)
+        self.step, self.part_steps = 0, 0
+        self.bad_steps, self.skipped = 0, 0  # without a finite gradient: in a row, in all
         self.seconds = 0.0
         self.progress = Progress(self.schedule, config)
-        self.history: list[dict[str, float]] = []
-        self.pending: list[torch.Tensor] = []  # losses that are in no row of the history yet
+        self.records = Records()
         self._trainable = [p for p in kernel.parameters() if p.requires_grad]
         for phase in self.schedule.phases:
             if not self._parameters(phase):
                 raise ConfigError(f"a phase trains {phase.train}, which has no free parameters")
+
+    @property
+    def history(self) -> list[Row]:
+        """The rows of metrics.jsonl."""
+        return self.records.history
 
     # -- what a phase trains ----------------------------------------------------------------------
 
@@ -85,18 +105,11 @@ class Trainer:
         chosen = {id(p) for name in phase.train for p in parts[name].parameters()}
         return [p for p in self._trainable if id(p) in chosen]
 
-    def start_part(self, phase: Phase) -> None:
+    def start_part(self, phase: Phase) -> Part:
         """Freeze all but the phase's part and start its optimizer and average."""
-        chosen = self._parameters(phase)
-        self.kernel.requires_grad_(False)
-        for parameter in chosen:
-            parameter.requires_grad_(True)
-        config = self.config
-        self.optimizer = torch.optim.AdamW(
-            chosen, config.learning_rate, config.betas, weight_decay=config.weight_decay, fused=True
-        )
-        self.ema = EMA(chosen, config.ema)
         self.part_steps = 0
+        self.part = Part(self.kernel, self._parameters(phase), self.config, self.processes)
+        return self.part
 
     # -- the loop ---------------------------------------------------------------------------------
 
@@ -110,114 +123,120 @@ class Trainer:
 
         Raises:
             CheckpointError: for a folder that holds another run, or a state that does not fit.
-            NonFiniteError: when more than 100 steps in a row gave no finite gradient.
+            NonFiniteError: when more than 100 steps in a row gave no finite gradient. The weights
+                before them are kept, and saved where there is a folder.
             KeyboardInterrupt: after an interrupt.
         """
-        config = self.config
-        if config.folder is None:
-            if resume:
-                raise ConfigError("resume was True without a folder; name the folder in the config")
-            return self._fit(None, resume)
-        folder = Path(config.folder)
-        with owned(folder, resume):
-            return self._fit(folder, resume)
-
-    def _fit(self, folder: Path | None, resume: bool) -> Trainer:
-        config = self.config
-        batches = Batches(self.data, config.batch_size, config.seed)
-        state = load_state(folder) if resume and folder is not None else None
-        if state is None:
-            self.start_part(self.progress.current)
-        else:
-            self._restore(state)
-        self.kernel.train()
-        with Bar(config.progress) as bar, interrupts(folder is not None) as interrupted:
-            saved_at, saved_step = time.monotonic(), -1
-            while not self.progress.finished:
-                begun = time.monotonic()
-                phase = self.progress.current
-                self.pending.append(self._update(*batches(self.step)))
-                seconds = time.monotonic() - begun
-                self.seconds += seconds
-                self.progress.advance(seconds)
-                if self.step % _REPORT_EVERY == 0:
-                    self._report(bar)
-                if not self.progress.finished and self.progress.current.train != phase.train:
-                    self.ema.copy_to_parameters()
-                    self.start_part(self.progress.current)
-                late = time.monotonic() - saved_at > 60 * config.save_minutes
-                if folder is not None and (late or interrupted()):
-                    self._save(folder)
-                    saved_at, saved_step = time.monotonic(), self.step
-                    if interrupted():
-                        raise KeyboardInterrupt(f"step {self.step} is saved in '{folder}'")
-        if folder is not None and saved_step != self.step:
-            self._save(folder)
-        self.ema.copy_to_parameters()
+        config, processes = self.config, self.processes
+        if config.folder is None and resume:
+            raise ConfigError("resume was True without a folder; name the folder in the config")
+        folder = None if config.folder is None else Path(config.folder)
+        self.batches = Batches(self.data, config.batch_size, config.seed)
+        with ExitStack() as stack:
+            if folder is not None:
+                processes.on_first(lambda: stack.enter_context(owned(folder, resume)))
+            state = load_state(folder) if resume and folder is not None else None
+            if state is None:
+                self.start_part(self.progress.current)
+            else:
+                self._restore(state)
+            in_half = config.precision == "bfloat16"
+            stack.enter_context(half_precision(self.kernel, processes.device, in_half))
+            stack.enter_context(compiled(self.kernel, config.compile))
+            if processes.first:
+                stack.enter_context(self.records.open(config))
+            interrupted = stack.enter_context(interrupts(folder is not None))
+            place = self.step, processes.rank, processes.count
+            read = loader(self.batches, *place, config.workers, config.accumulate)
+            self._loop(folder, stack.enter_context(closing(read)), interrupted)
+        self.part.ema.copy_to_parameters()
         for parameter in self._trainable:
             parameter.requires_grad_(True)
         self.kernel.eval()
         return self
 
-    def _report(self, bar: Bar) -> None:
-        row = {
-            "step": self.step, "phase": self.progress.phase,
-            "loss": float(torch.stack(self.pending).nanmean()), "seconds": round(self.seconds, 3),
-        }  # fmt: skip
-        self.pending = []
-        self.history.append(row)
-        bar.show(self.progress.place(), row)
+    def _loop(
+        self, folder: Path | None, read: Iterator[Batch], interrupted: Callable[[], bool]
+    ) -> None:
+        config, progress = self.config, self.progress
+        self.kernel.train()
+        if self.step == 0:
+            self._observe()
+        saved_at, saved_step = self.seconds, -1
+        while not progress.finished:
+            phase = progress.current
+            stop = self._update(read, interrupted)
+            if self.step % _REPORT_EVERY == 0:
+                self.records.close(
+                    progress.place(), step=self.step, phase=progress.phase, skipped=self.skipped,
+                    clipped=self.part.clipped, seconds=round(self.seconds, 3),
+                )  # fmt: skip
+            if config.observe_every and self.step % config.observe_every == 0:
+                self._observe()
+            if not progress.finished and progress.current.train != phase.train:
+                self.part.ema.copy_to_parameters()
+                self.start_part(progress.current)
+            given_up = self.bad_steps > _MOST_BAD_STEPS
+            late = self.seconds - saved_at > 60 * config.save_minutes
+            if folder is not None and (late or stop or given_up):
+                self._save(folder)
+                saved_at, saved_step = self.seconds, self.step
+            if given_up:
+                raise NonFiniteError(f"{self.bad_steps} steps in a row had no finite gradient")
+            if stop:
+                raise KeyboardInterrupt(f"step {self.step} is saved in '{folder}'")
+        if config.observe_every and self.step % config.observe_every:
+            self._observe()
+        if folder is not None and saved_step != self.step:
+            self._save(folder)
 
-    def gradient(
-        self, objective: Objective, z: torch.Tensor, label: torch.Tensor | None, step: int
-    ) -> torch.Tensor:
-        """The mean loss of a batch at a step; its gradient is left in the parameters."""
-        device = next(self.kernel.parameters()).device
-        told = label is not None and getattr(self.kernel, "told_label", False)
-        label = label.to(device) if label is not None and told else None
-        noise = draws.keyed(self.config.seed, "noise", step)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = objective(self.kernel, z.to(device), label=label, generator=noise).mean()
-        loss.backward()
-        return loss.detach()
+    def _update(self, read: Iterator[Batch], interrupted: Callable[[], bool]) -> bool:
+        """One optimizer step, left out where the gradient is not finite; whether to stop."""
+        begun = time.monotonic()
+        mine = [next(read) for _ in range(self.config.accumulate)]
+        loss = self.part.gradient(self.progress.current.objective, mine, self.step)
+        norm, taken = self.part.descend(self.progress.learning_rate(self.part_steps))
+        self.step += 1
+        self.part_steps += 1
+        self.bad_steps = 0 if taken else self.bad_steps + 1
+        self.skipped += not taken
+        facts = [float(loss), time.monotonic() - begun, float(interrupted())]
+        mean_loss, seconds, stop = self.processes.mean(facts)  # so that all decide alike
+        self.records.add(mean_loss, norm)
+        self.seconds += seconds
+        self.progress.advance(seconds)
+        return stop > 0
+
+    def _observe(self) -> None:
+        """Look at the kernel as it would be now, with its averaged weights."""
+        if not self.observers or not self.config.observe_every:
+            return
+
+        def look() -> None:
+            self.kernel.eval()
+            with self.part.ema.applied():
+                self.records.observe(self.kernel, self.observers, self.step, self.progress.phase)
+            self.kernel.train()
+
+        self.processes.on_first(look)
+
+    # -- checkpoints ------------------------------------------------------------------------------
 
     def has_state(self) -> bool:
         """Whether the config's folder holds a state of a run."""
         return self.config.folder is not None and bool(saved(Path(self.config.folder)))
 
-    def _update(self, z: torch.Tensor, label: torch.Tensor | None) -> torch.Tensor:
-        """One optimizer step; the mean loss. A step without a finite gradient is left out."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.progress.learning_rate(self.part_steps)
-        loss = self.gradient(self.progress.current.objective, z, label, self.step)
-        gradients = [p.grad for p in self.ema.parameters if p.grad is not None]
-        norms = torch.stack(torch._foreach_norm(gradients))
-        self.step += 1
-        self.part_steps += 1
-        if bool(torch.isfinite(norms).all()):
-            self.optimizer.step()
-            self.ema.update()
-            self.bad_steps = 0
-        else:
-            self.bad_steps += 1
-            if self.bad_steps > _MOST_BAD_STEPS:
-                raise NonFiniteError(f"{self.bad_steps} steps in a row had no finite gradient")
-        return loss
-
-    # -- checkpoints ------------------------------------------------------------------------------
-
     def _save(self, folder: Path) -> None:
-        state = RunState()
-        state.numbers = {name: getattr(self, name) for name in _COUNTERS}
-        state.numbers |= {"ema_step": self.ema.step, "progress": self.progress.state()}
-        state.tensors = {f"loss.{i}": loss for i, loss in enumerate(self.pending)}
-        state.tensors |= {f"kernel.{k}": v for k, v in self.kernel.state_dict().items()}
-        state.tensors |= {f"ema.{i}": v for i, v in enumerate(self.ema.averages)}
-        for i, slots in self.optimizer.state_dict()["state"].items():
-            state.tensors |= {f"optimizer.{i}.{name}": value for name, value in slots.items()}
-        save_state(folder, state, self.step)
-        lines = "".join(json.dumps(row) + "\n" for row in self.history)
-        (folder / "metrics.jsonl").write_text(lines, encoding="utf-8")
+        def write() -> None:
+            numbers, tensors = self.part.state()
+            numbers |= {name: getattr(self, name) for name in _COUNTERS}
+            numbers |= {"progress": self.progress.state(), "records": self.records.state()}
+            numbers["data"] = self.batches.state(self.step)
+            tensors |= {f"kernel.{k}": v for k, v in self.kernel.state_dict().items()}
+            save_state(folder, RunState(numbers, tensors), self.step)
+            self.records.write(folder)
+
+        self.processes.on_first(write)
 
     def _restore(self, state: RunState) -> None:
         try:
@@ -225,20 +244,11 @@ class Trainer:
             self.start_part(self.progress.current)
             for name in _COUNTERS:
                 setattr(self, name, state.numbers[name])
-            self.ema.step = state.numbers["ema_step"]
-            count = sum(key.startswith("loss.") for key in state.tensors)
-            self.pending = [state.tensors[f"loss.{i}"] for i in range(count)]
+            self.records.restore(state.numbers["records"])
+            self.batches.restore(state.numbers.get("data", {}))
             weights = {k: state.tensors[f"kernel.{k}"] for k in self.kernel.state_dict()}
             self.kernel.load_state_dict(weights)
-            for i, average in enumerate(self.ema.averages):
-                average.copy_(state.tensors[f"ema.{i}"])
-            slots: dict[int, dict[str, torch.Tensor]] = {}
-            for key, value in state.tensors.items():
-                if key.startswith("optimizer."):
-                    _, place, name = key.split(".", 2)
-                    slots.setdefault(int(place), {})[name] = value
-            optimizer = self.optimizer.state_dict()
-            self.optimizer.load_state_dict({**optimizer, "state": slots})
+            self.part.restore(state.numbers, state.tensors)
         except (KeyError, RuntimeError, IndexError, ValueError, TypeError) as error:
             raise CheckpointError(
                 f"the saved run does not fit this kernel and schedule: {error}"

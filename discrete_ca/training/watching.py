@@ -10,23 +10,34 @@ from contextlib import contextmanager
 
 
 class Bar:
-    """The progress bar of a run."""
+    """The progress of a run: a bar on a terminal, a line now and then elsewhere.
+
+    Args:
+        shown: whether to show anything.
+    """
+
+    LINE_SECONDS = 30.0  # between two lines in a log
 
     def __init__(self, shown: bool) -> None:
+        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         numbers = (
             "step {task.fields[step]} loss {task.fields[loss]:.3f} {task.fields[speed]:.1f} steps/s"
         )
+        self._console = Console()
+        self._lines = shown and not self._console.is_terminal
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}% " + numbers),
             TimeRemainingColumn(),
-            disable=not shown,
+            console=self._console,
+            disable=not shown or self._lines,
         )
         self._task = self._bar.add_task("training", total=1.0, step=0, loss=math.nan, speed=0.0)
         self._before: tuple[float, float] | None = None
+        self._said = -math.inf
 
     def __enter__(self) -> Bar:
         self._bar.start()
@@ -36,12 +47,19 @@ class Bar:
         self._bar.stop()
 
     def show(self, place: float, row: dict[str, float]) -> None:
-        """Move to `place` in [0, 1]."""
+        """Move to `place` in [0, 1]; `row` has the step, the loss and the seconds so far."""
         step, seconds = row["step"], row["seconds"]
         before = self._before or (0, 0.0)
         speed = (step - before[0]) / max(seconds - before[1], 1e-9)
         self._before = (step, seconds)
         self._bar.update(self._task, completed=place, step=step, loss=row["loss"], speed=speed)
+        if self._lines and (seconds - self._said >= self.LINE_SECONDS or place >= 1.0):
+            self._said = seconds
+            self._console.print(
+                f"{place:4.0%} step {step} loss {row['loss']:.3f} {speed:.1f} steps/s "
+                f"{seconds:.0f} s",
+                highlight=False,
+            )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from PIL import Image
 
 import discrete_ca as dca
 from discrete_ca.cli import main
+from discrete_ca.runs import recipes
 
 FAST = ["--train.steps", "4", "--train.batch-size", "8", "--train.no-progress"]
 
@@ -36,6 +37,15 @@ def place(tmp_path_factory):
     return folder
 
 
+def test_token_noise_is_trained_and_run(place, tmp_path):
+    folder = tmp_path / "noisy"
+    data = ["--data", place / "tokens.npy", "--corruption", "tokens"]
+    assert run("train", folder, *data, *FAST) == 0
+    assert run("sample", folder, "--count", "3", "--moves", "4", "--out", tmp_path / "s.npy") == 0
+    assert np.load(tmp_path / "s.npy").shape == (3, 5)
+    assert run("exact", folder, "--levels", "0.3") == 0
+
+
 def run(*words):
     return main([str(word) for word in words])
 
@@ -48,7 +58,7 @@ def test_a_run_says_what_it_is(place, capsys):
     assert about["training"]["steps"] == 4
     assert run("info", place / "images") == 0
     said = capsys.readouterr().out
-    assert "CategoricalNoiseKernel" in said and "shape [8, 12]" in said
+    assert "CategoricalNoiseKernel" in said and "shape: [8, 12]" in said
     assert f"discrete-ca sample {place / 'images'}" in said
     assert "--box 4 8 0 12" in said
     assert run("info", place / "sequences") == 0
@@ -178,6 +188,9 @@ REFUSED = [
     (("train", "{place}/new", "--config"), "--config was given without a file"),
     (("train", "{place}/new", "--data", "binarised_mnist"), "did you mean 'binarized_mnist'"),
     (("train", "{place}/new", "--net", "cnn"), "unknown net 'cnn'"),
+    (("train", "{place}/new", "--config", "mnist-16"), "recipe 'mnist-16'; did you mean 'mnist16'"),
+    (("push", "{place}/images", "name"), "repo_id was 'name'; allowed: 'user/name'"),
+    (("push", "{place}/none", "user/name", "--dry-run"), "run '{place}/none' is not a folder"),
 ]
 
 
@@ -252,3 +265,55 @@ def test_exact_refuses_kernels_that_are_told_labels(tmp_path, capsys):
     assert run("exact", tmp_path / "run") == 2
     assert "is told labels" in capsys.readouterr().err
     assert run("sample", tmp_path / "run", "--label", 1, "--out", tmp_path / "y.npy") == 0
+
+
+def test_recipes_are_listed_and_taken_by_name(tmp_path, capsys):
+    assert run("recipes") == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [*recipes()]
+    words = ("train", tmp_path / "dry", "--config", "mnist16", "--dry-run", "--kernel.hold", 0.5)
+    small = ("--net.widths", 8, "--net.head-width", 8, "--train.batch-size", 4)
+    assert run(*words, *small) == 0
+    said = capsys.readouterr().out
+    assert '"corruption": "ordinal"' in said and '"hold": 0.5' in said
+
+
+def test_a_dry_run_of_push_says_what_would_be_sent(place, hub, capsys):
+    assert run("push", place / "images", "user/name", "--dry-run", "--license", "mit") == 0
+    said = capsys.readouterr().out
+    for name in ("README.md", "config.json", "model.safetensors", "run.json"):
+        assert f"bytes  {name}" in said
+    assert "license: mit" in said and "mask[..., 4:, :] = True" in said
+    assert hub.calls == []
+
+
+def test_commands_take_a_name_on_the_hub(place, hub, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run("push", place / "sequences", "user/name", "--private") == 0
+    assert "Sent to https://huggingface.co/user/name/commit/1" in capsys.readouterr().out
+    assert "user/name" in hub.private
+    assert run("info", "user/name") == 0
+    assert "discrete-ca inpaint user/name --design FILE:0 --span 0 2" in capsys.readouterr().out
+    words = ("sample", "--count", 2, "--moves", 2, "--out")
+    assert run(words[0], "user/name", *words[1:], "x.npy") == 0
+    assert run(words[0], place / "sequences", *words[1:], "y.npy") == 0
+    assert (tmp_path / "x.npy").read_bytes() == (tmp_path / "y.npy").read_bytes()
+    assert run("sample", "user/none") == 2
+    assert "'user/none' is no local folder" in capsys.readouterr().err
+
+
+def test_eval_writes_beside_a_run_and_only_tells_of_the_hub(hub, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    net = dca.nn.UNet(2, 2, widths=(8,), head_width=8)
+    kernel = dca.CategoricalNoiseKernel(net, dca.corruption.Uniform(2))
+    kernel.save_pretrained(tmp_path / "run")
+    (tmp_path / "run/run.json").write_text('{"data": {"shape": [28, 28]}}')
+    kernel.push_to_hub("user/name", shape=(28, 28))
+    settings = ("--samples", 40, "--moves", 2, "--correctors", 0)
+    for name in ("run", "user/name"):
+        assert run("eval", name, *settings) == 0
+        said = capsys.readouterr().out
+        assert "judge's confident share (>= 0.9)" in said and "NFE" in said
+    report = json.loads((tmp_path / "run/eval.json").read_text())
+    budget = {name: report[name] for name in ("samples", "moves", "correctors", "nfe")}
+    assert budget == {"samples": 40, "moves": 2, "correctors": 0, "nfe": 3}
+    assert not (tmp_path / "user").exists()

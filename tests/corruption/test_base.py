@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discrete_ca import draws
-from discrete_ca.corruption import Absorbing, Corruption, Ordinal, Uniform, base
+from discrete_ca.corruption import (
+    Absorbing,
+    Corruption,
+    Matrix,
+    Ordinal,
+    TokenNoise,
+    Uniform,
+    base,
+    near_ordinal,
+)
 from tests.helpers import (
     FAMILIES,
     LINEAR,
@@ -464,7 +473,24 @@ def test_reveals_only_what_the_state_tells(name):
 # -- what structured families cost -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", [Uniform(4096), Absorbing(4096), Ordinal(4096)])
+def tokens_4096(alpha=0.5):
+    frequencies = torch.rand(4096, generator=seeded(20)).double()
+    near = near_ordinal(4096, 4)
+    return TokenNoise(4096, 0.25, 0.25, frequencies / frequencies.sum(), near, alpha)
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        Uniform(4096),
+        Absorbing(4096),
+        Ordinal(4096),
+        tokens_4096(),
+        tokens_4096(alpha=0.0),
+        Matrix(near_ordinal(4096, 4)),
+    ],
+    ids=lambda family: type(family).__name__,
+)
 def test_structured_families_build_no_matrix(family, monkeypatch):
     """At K = 4096 no operation returns more than a few tensors of shape (B, *S, K)."""
 
@@ -477,14 +503,16 @@ def test_structured_families_build_no_matrix(family, monkeypatch):
     b_x, b_y = f64(0.5, 0.2), f64(0.4, 0.7)
     log_pz = torch.randn(b, sites, k, generator=seeded(12)).double().log_softmax(-1)
     with LargestStorage() as seen:
-        assert family.forgets
+        forgets = family.forgets
         x = family.sample(z, b_x)
         family.log_prob(z, x, b_x)
         family.log_likelihood(x, b_x)
         family.log_push_forward(log_pz, x, b_x)
         y = family.step(x, z, 0.5, b_x, b_y)
         family.step(y, z, 0.5, b_y, b_y)
-        family.initial(b, (sites,))
+        if forgets:
+            family.initial(b, (sites,))
+    assert forgets or isinstance(family, Matrix)
     dense = k * k * 8
     assert seen.bytes <= 4 * b * sites * k * 8 < dense / 100
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
 import torch
 
-from discrete_ca.corruption import Matrix
-from tests.helpers import FAMILIES, f64, near_tokens, rates, seeded, stochastic
+from discrete_ca.corruption import Matrix, SparseMatrix
+from tests.helpers import FAMILIES, SHAPES, f64, near_tokens, rates, seeded, stochastic
 
 
 def test_a_limit_makes_a_linear_family():
@@ -83,6 +84,55 @@ def test_states_that_cannot_be_reached_are_impossible():
     assert found.tolist() == [[[1.0, 0.0], [0.0, 0.0]]]
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_sparse_limit_is_the_same_noise(shape):
+    limit = stochastic(4, 6, 7, zeros=0.5)
+    sparse, dense = Matrix(limit.to_sparse()), Matrix(limit)
+    assert isinstance(sparse, SparseMatrix) and sparse.linear and not sparse.forgets
+    assert (sparse.num_categories, sparse.num_states) == (4, 6)
+    for b in (0.0, 0.3, 1.0):
+        torch.testing.assert_close(sparse.matrix(b), dense.matrix(b))
+    z = torch.randint(0, 4, (2, *shape), generator=seeded(1))
+    x = torch.randint(0, 6, (2, *shape), generator=seeded(2))
+    log_pz = torch.randn(*x.shape, 4, generator=seeded(3)).double().log_softmax(-1)
+    levels = f64(0.2, 0.9)
+    for method, inputs in [
+        ("log_prob", (z, x)),
+        ("log_likelihood", (x,)),
+        ("log_push_forward", (log_pz, x)),
+    ]:
+        found, expected = (getattr(m, method)(*inputs, levels) for m in (sparse, dense))
+        torch.testing.assert_close(found, expected)
+
+
+def test_a_sparse_limit_may_forget_and_may_reveal():
+    assert Matrix(f64(0.2, 0.8).expand(2, 2).to_sparse()).forgets
+    limit = f64(0, 0.5, 0.5, 0, 1, 0).reshape(2, 3).to_sparse()
+    family = Matrix(limit)
+    assert family.reveals(torch.tensor([[0, 1, 2]])).tolist() == [[True, False, False]]
+
+
+def test_a_sparse_limit_survives_copies_and_casts():
+    family = copy.deepcopy(Matrix(stochastic(3, 3, 2).to_sparse())).bfloat16()
+    torch.testing.assert_close(family.matrix(1.0), stochastic(3, 3, 2))
+    assert set(family.state_dict()) == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (torch.zeros(2, 2).to_sparse(), "source row 0 is empty"),
+        ((2 * torch.eye(2)).to_sparse(), "source row 0 sums to 2; allowed: 1"),
+        (torch.ones(2).to_sparse(), r"source has shape \(2,\); allowed: \(K, V\)"),
+        (torch.eye(3)[:, :2].to_sparse(), "source row 2 is empty"),
+        (f64(1, 1, 1).reshape(3, 1).to_sparse(), "num_states was 1; allowed: a whole number >= 3"),
+    ],
+)
+def test_sparse_limits_that_are_none_are_refused(source, message):
+    with pytest.raises(ValueError, match=message):
+        Matrix(source)
+
+
 def not_square(level):
     return torch.ones(3)
 
@@ -117,6 +167,7 @@ def changes_shape(level):
         ({"source": starts_noisy}, r"matrix\(0\) is not the identity"),
         ({"source": not_stochastic_later}, r"matrix\(0.5\) row 0 sums to 1.5"),
         ({"source": changes_shape}, r"matrix\(0.5\) has shape \(2, 3\); allowed: \(2, 2\)"),
+        ({"generator": torch.zeros(2, 2).to_sparse()}, "generator is a sparse tensor"),
         ({"generator": torch.eye(2)}, r"generator of shape \(2, 2\) is not a rate matrix"),
         ({"generator": torch.zeros(2, 3)}, r"generator of shape \(2, 3\) is not a rate matrix"),
         (

@@ -107,7 +107,7 @@ def test_learning_rate_warms_up_decays_and_starts_anew_with_another_part():
 
     def watch(*args):
         loss = update(*args)
-        rates.append(trainer.optimizer.param_groups[0]["lr"])
+        rates.append(trainer.part.optimizer.param_groups[0]["lr"])
         return loss
 
     trainer._update = watch
@@ -152,8 +152,10 @@ def test_resuming_goes_on_where_the_run_stopped(tmp_path):
     with pytest.raises(Stop):
         trainer.fit()
     stopped = {name: value.clone() for name, value in trainer.kernel.state_dict().items()}
-    averages = [average.clone() for average in trainer.ema.averages]
-    moments = [trainer.optimizer.state[p]["exp_avg"].clone() for p in trainer.ema.parameters]
+    averages = [average.clone() for average in trainer.part.ema.averages]
+    moments = [
+        trainer.part.optimizer.state[p]["exp_avg"].clone() for p in trainer.part.ema.parameters
+    ]
     found = {}
 
     class Watch(dca.Denoising):
@@ -161,14 +163,14 @@ def test_resuming_goes_on_where_the_run_stopped(tmp_path):
             if not found:
                 found["step"] = again.step
                 found["weights"] = weights(kernel)
-                found["averages"] = [average.clone() for average in again.ema.averages]
-                slots = [again.optimizer.state[p] for p in again.ema.parameters]
+                found["averages"] = [average.clone() for average in again.part.ema.averages]
+                slots = [again.part.optimizer.state[p] for p in again.part.ema.parameters]
                 found["moments"] = [slot["exp_avg"].clone() for slot in slots]
             return super().losses(kernel, *rest)
 
     again = dca.Trainer(make_kernel(False), Watch(), DATA, settings)
     again.fit(resume=True)
-    assert found["step"] == 30 and again.step == 60 and again.ema.step == 60
+    assert found["step"] == 30 and again.step == 60 and again.part.ema.step == 60
     assert same(stopped, found["weights"])
     for before, after in ((averages, found["averages"]), (moments, found["moments"])):
         assert len(before) == len(after) > 0
@@ -287,7 +289,7 @@ def test_steps_without_a_finite_gradient_are_left_out():
     kernel = make_kernel(False)
     trainer = dca.Trainer(kernel, Sometimes(), DATA, config())
     trainer.fit()
-    assert trainer.ema.step == 10
+    assert trainer.part.ema.step == 10
     assert all(torch.isfinite(p).all() for p in kernel.parameters())
 
     class Never(dca.Denoising):
@@ -340,10 +342,10 @@ def test_batches_go_through_the_data_once_an_epoch_with_their_labels():
 
 def everything(trainer):
     """All that a finished run leaves."""
-    slots = trainer.optimizer.state_dict()["state"]
+    slots = trainer.part.optimizer.state_dict()["state"]
     return {
         **weights(trainer.kernel),
-        **{f"ema.{i}": v for i, v in enumerate(trainer.ema.averages)},
+        **{f"ema.{i}": v for i, v in enumerate(trainer.part.ema.averages)},
         **{f"{i}.{k}": v for i, slot in slots.items() for k, v in slot.items()},
     }
 
@@ -382,6 +384,30 @@ def test_a_run_that_was_cut_off_ends_bit_for_bit_as_one_that_was_not(cuts, tmp_p
     losses = [[row["loss"] for row in trainer.history] for trainer in (whole, parts)]
     assert len(losses[0]) == 2 and losses[0] == losses[1]
     assert whole.step == parts.step == 40
+
+
+def test_dropout_is_a_function_of_the_step(tmp_path):
+    class Dropping(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = dca.nn.MLP(2, 2, shape=(3,), width=16)
+
+        def forward(self, x, b):
+            return nn.functional.dropout(self.net(x, b), 0.5, self.training)
+
+    def train(steps, resume, folder):
+        torch.manual_seed(0)
+        kernel = dca.CategoricalNoiseKernel(Dropping(), dca.corruption.Uniform(2))
+        torch.rand(steps)  # whatever was drawn before
+        settings = config(steps=steps, folder=str(tmp_path / folder), final_learning_rate=1.0)
+        before = torch.get_rng_state()
+        trainer = dca.Trainer(kernel, dca.Denoising(), DATA, settings).fit(resume=resume)
+        assert torch.equal(torch.get_rng_state(), before)
+        return everything(trainer)
+
+    whole = train(20, False, "whole")
+    train(11, False, "cut")
+    assert same(whole, train(20, True, "cut"))
 
 
 def test_an_interrupt_ends_the_step_and_saves(tmp_path):

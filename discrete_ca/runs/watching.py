@@ -1,0 +1,41 @@
+"""What a run looks at while it trains, chosen by its data."""
+
+from __future__ import annotations
+
+from discrete_ca.data import DiscreteData, StreamedData
+from discrete_ca.objectives import ContrastiveAdjustment, Denoising, Objective
+from discrete_ca.runs.config import RunConfig
+from discrete_ca.training import HeldOut, Mixing, Observer, Samples
+
+_HELD_OUT, _CHAINS = 1000, 64
+
+
+def build_observers(
+    config: RunConfig, examples: DiscreteData | StreamedData, held_out: DiscreteData | None
+) -> list[Observer]:
+    """The observers of a run: held-out loss where there are such examples, samples, mixing.
+
+    Args:
+        config: the run.
+        examples: what is trained on.
+        held_out: what is not.
+    """
+    seed = config.train.seed
+    found: list[Observer] = []
+    if config.kernel.kind == "categorical":
+        objective: Objective = Denoising()
+    else:  # a user's own may have no read-out
+        objective = ContrastiveAdjustment(denoising_weight=0.0)
+    if held_out is not None:
+        some = slice(0, _HELD_OUT)
+        labels = None if held_out.labels is None else held_out.labels[some].long()
+        found.append(HeldOut(held_out[some], labels, objective, seed))
+    shape = tuple(examples.shape)
+    if len(shape) == 2 or (len(shape) == 3 and shape[0] == 3):
+        found.append(Samples(shape, examples.num_categories, seed=seed))
+    if isinstance(examples, DiscreteData):
+        starts = examples[:_CHAINS]
+    else:
+        starts = examples.take(0, _CHAINS)[0].long()
+    found.append(Mixing(starts, seed=seed))
+    return found

@@ -1,0 +1,133 @@
+"""What is looked at while a kernel trains: held-out loss, samples, how the chain mixes.
+
+An observer is any function of the kernel, called with the averaged weights every
+`TrainConfig.observe_every` steps. Its numbers go to metrics.jsonl and the trackers, its pictures to
+``folder/observed/`` and the trackers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Union
+
+import torch
+from torch import Tensor
+
+from discrete_ca import chains, draws
+from discrete_ca.kernels import TransitionKernel
+from discrete_ca.objectives import Denoising, Objective
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Observed = Mapping[str, Union[float, "Image"]]
+Observer = Callable[[TransitionKernel], Observed]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The mean loss on examples that are not trained on, always with the same levels and noise.
+
+    Args:
+        z: clean data, (N, *S).
+        label: labels, (N,), for networks that are told.
+        objective: the loss; the denoiser's unless said, since that of contrastive adjustment
+            falls with the kernel's own moves and measures no quality.
+        seed: seeds levels and noise.
+
+    Example:
+        >>> from discrete_ca import CategoricalNoiseKernel, corruption, nn
+        >>> kernel = CategoricalNoiseKernel(nn.MLP(2, 2, shape=(5,)), corruption.Uniform(2))
+        >>> list(HeldOut(torch.zeros(8, 5, dtype=torch.long))(kernel))
+        ['held_out']
+    """
+
+    z: Tensor
+    label: Tensor | None = None
+    objective: Objective = field(default_factory=Denoising)
+    seed: int = 0
+
+    _SIZE = 64
+
+    @torch.no_grad()
+    def __call__(self, kernel: TransitionKernel) -> Observed:
+        """``{"held_out": nats an example}``."""
+        told = self.label is not None and getattr(kernel, "told_label", False)
+        device = next((p.device for p in kernel.parameters()), torch.device("cpu"))
+        total = 0.0
+        for start in range(0, len(self.z), self._SIZE):
+            rows = slice(start, start + self._SIZE)
+            label = self.label[rows].to(device) if told and self.label is not None else None
+            noise = draws.keyed(self.seed, "held out", start)
+            losses = self.objective(kernel, self.z[rows].to(device), label=label, generator=noise)
+            total += float(losses.double().sum())
+        return {"held_out": total / len(self.z)}
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A grid of samples, for images: always from the same noise, so that grids can be compared.
+
+    Args:
+        shape: (H, W) or (3, H, W).
+        num_categories: K.
+        count: samples.
+        moves: T, moves between levels.
+        correctors: c, equal-level steps after each move.
+        seed: seeds the draws.
+    """
+
+    shape: tuple[int, ...]
+    num_categories: int
+    count: int = 64
+    moves: int = 32
+    correctors: int = 1
+    seed: int = 0
+
+    def __call__(self, kernel: TransitionKernel) -> Observed:
+        """``{"samples": picture}``."""
+        from discrete_ca import drawing
+
+        z: Tensor = chains.sample(
+            kernel, self.count, self.shape, moves=self.moves, correctors=self.correctors,
+            generator=draws.keyed(self.seed, "samples"), progress=False,
+        )  # fmt: skip
+        columns = max(1, round(self.count**0.5))
+        return {"samples": drawing.grid(z, columns, self.num_categories)}
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """How fast the chain mixes, and what that costs: the trade-off curve over levels.
+
+    Args:
+        z: clean data, one start a chain, (N, *S).
+        levels: levels b to run at.
+        steps: T, steps a run; NFE T + 1 a level.
+        fidelity: a measure of clean states, (N, *S) -> number; None for none.
+        seed: seeds the draws.
+    """
+
+    z: Tensor
+    levels: Sequence[float] = (0.1, 0.3, 0.6)
+    steps: int = 50
+    fidelity: Callable[[Tensor], float] | None = None
+    seed: int = 0
+
+    def __call__(self, kernel: TransitionKernel) -> Observed:
+        """ESS of the mean over sites a step and chain, share of sites changed, fidelity."""
+        from discrete_ca.diagnostics import mixing
+
+        device = next((p.device for p in kernel.parameters()), torch.device("cpu"))
+        points = mixing.trade_off(
+            kernel, self.z.to(device), self.levels, steps=self.steps,
+            fidelity=self.fidelity or (lambda z: 0.0), generator=draws.keyed(self.seed, "mixing"),
+        )  # fmt: skip
+        found: dict[str, float | Image] = {}
+        for point in points:
+            found[f"ess_a_step/{point.level:g}"] = 1 / point.autocorrelation_time
+            found[f"changed/{point.level:g}"] = point.changed
+            if self.fidelity is not None:
+                found[f"fidelity/{point.level:g}"] = point.fidelity
+        return found

@@ -1,0 +1,129 @@
+"""What a run writes down: rows of numbers, pictures, the best weights.
+
+``metrics.jsonl`` has a row every few steps (mean loss, gradient norm, steps skipped) and one for
+each look of the observers; ``observed/`` has their pictures, ``best/`` the best averaged weights.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from discrete_ca.errors import ConfigError, unknown_name
+from discrete_ca.kernels import TransitionKernel
+from discrete_ca.training.config import TrainConfig
+from discrete_ca.training.observers import Observer
+from discrete_ca.training.trackers import Trackers
+from discrete_ca.training.watching import Bar
+
+METRICS_FILE, OBSERVED, BEST = "metrics.jsonl", "observed", "best"
+
+Row = dict[str, float]
+
+
+class Records:
+    """The rows of a run.
+
+    Example:
+        >>> records = Records()
+        >>> records.add(2.0, 1.0); records.add(4.0, 1.0)
+        >>> records.close(0.5, step=2)
+        {'loss': 3.0, 'gradient_norm': 1.0, 'step': 2}
+    """
+
+    def __init__(self) -> None:
+        self.history: list[Row] = []
+        self.best: float | None = None
+        self._pending: list[tuple[float, float]] = []  # of steps that are in no row yet
+        self._config: TrainConfig | None = None
+        self._bar: Bar | None = None
+        self._trackers: Trackers | None = None
+
+    @contextmanager
+    def open(self, config: TrainConfig) -> Iterator[None]:
+        """While open, rows are shown and tracked as the config says."""
+        self._config = config
+        with ExitStack() as stack:
+            self._bar = stack.enter_context(Bar(config.progress))
+            self._trackers = stack.enter_context(Trackers(config))
+            yield
+        self._bar = self._trackers = None
+
+    def add(self, loss: float, norm: float) -> None:
+        """Note the loss and the gradient norm of a step."""
+        self._pending.append((loss, norm))
+
+    def close(self, place: float, **facts: float) -> Row:
+        """A row of the steps since the last one: means over the finite ones, and `facts`.
+
+        Args:
+            place: share of the run done, in [0, 1].
+            facts: the step and whatever else stands in the row.
+        """
+        losses, norms = zip(*self._pending, strict=True)
+        row = {"loss": _mean(losses), "gradient_norm": _mean(norms), **facts}
+        self._pending = []
+        self._add(row)
+        if self._bar is not None:
+            self._bar.show(place, row)
+        return row
+
+    def observe(
+        self, kernel: TransitionKernel, observers: Sequence[Observer], step: int, phase: int
+    ) -> None:
+        """Call the observers; keep what they found, and the weights where they are the best yet.
+
+        Raises:
+            ConfigError: where `best` names no measure of theirs.
+        """
+        assert self._config is not None
+        config = self._config
+        found: dict[str, Any] = {}
+        for observer in observers:
+            found |= observer(kernel)
+        numbers = {k: float(v) for k, v in found.items() if isinstance(v, int | float)}
+        pictures = {k: v for k, v in found.items() if k not in numbers}
+        self._add({**numbers, "step": step, "phase": phase})
+        if self._trackers is not None:
+            self._trackers.log_pictures(pictures, step)
+        if config.folder is None:
+            return
+        folder = Path(config.folder)
+        for name, picture in pictures.items():
+            (folder / OBSERVED).mkdir(parents=True, exist_ok=True)
+            picture.save(folder / OBSERVED / f"{name}-{step:08d}.png")
+        if config.best is not None:
+            if config.best not in numbers:
+                raise ConfigError(unknown_name("best", config.best, numbers))
+            if self.best is None or numbers[config.best] < self.best:
+                self.best = numbers[config.best]
+                kernel.save_pretrained(folder / BEST)
+
+    def _add(self, row: Row) -> None:
+        self.history.append(row)
+        if self._trackers is not None:
+            self._trackers.log(row)
+
+    def write(self, folder: Path) -> None:
+        """All rows, one a line, to metrics.jsonl."""
+        lines = "".join(json.dumps(row) + "\n" for row in self.history)
+        (folder / METRICS_FILE).write_text(lines, encoding="utf-8")
+
+    def state(self) -> dict[str, Any]:
+        """Plain values to go on from."""
+        return {"history": self.history, "pending": self._pending, "best": self.best}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.history, self.best = list(state["history"]), state["best"]
+        self._pending = [(float(loss), float(norm)) for loss, norm in state["pending"]]
+
+
+def _mean(values: Sequence[float]) -> float:
+    finite = [value for value in values if math.isfinite(value)]
+    return fmean(finite) if finite else math.nan

@@ -1,0 +1,27 @@
+"""The demo trains what its recipe says."""
+
+import torch
+
+import discrete_ca as dca
+from discrete_ca.demo import RECIPE, demo_kernel
+from discrete_ca.runs import RunConfig, build_schedule
+
+
+def test_the_recipe_is_the_kernel_that_was_measured():
+    torch.manual_seed(0)
+    found = demo_kernel()
+    torch.manual_seed(0)
+    net = dca.nn.UNet(2, 2, widths=(64, 96), blocks=1, head_width=16, known=True)
+    head = dca.nn.AdjustmentHead(2, dims=2)
+    noise = dca.corruption.Uniform(2)
+    wanted = dca.CategoricalNoiseKernel(net, noise, hold=0.85, adjustment=head)
+    assert found.hold == wanted.hold == 0.85 and type(found.corruption) is type(noise)
+    pairs = zip(found.state_dict().items(), wanted.state_dict().items(), strict=True)
+    assert all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs)
+    assert demo_kernel(hold=0.5).hold == 0.5
+
+
+def test_the_recipe_is_the_training_that_was_measured():
+    recipe = RunConfig.from_toml(RECIPE)
+    assert build_schedule(recipe.recipe) == dca.Schedule.default(adjust=0.3)
+    assert recipe.train == dca.TrainConfig(minutes=8.0, batch_size=64)
