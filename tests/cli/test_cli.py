@@ -6,6 +6,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+from datasets import ClassLabel, Dataset, Features, List, Value
 from PIL import Image
 
 import discrete_ca as dca
@@ -256,6 +257,29 @@ def test_samples_of_a_sequence_are_text_unless_said(place, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     assert run("sample", place / "sequences", "--count", 2, "--moves", 2) == 0
     assert len((tmp_path / "out.txt").read_text().splitlines()) == 2
+
+
+def test_data_on_disk_and_streams(place, tmp_path, capsys):
+    on_disk = ("--data", place / "tokens.npy", "--data.no-in-memory", "--data.held-out", 4)
+    assert run("train", tmp_path / "a", *on_disk, *FAST, "--train.workers", 1) == 0
+    assert "MappedData('tokens', N=36" in capsys.readouterr().out
+    rows = {"states": np.load(place / "tokens.npy").tolist(), "label": [0, 1] * 20}
+    features = Features(
+        {"states": List(Value("int64"), length=5), "label": ClassLabel(names=["a", "b"])}
+    )
+    Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / "rows")
+    stream = ("--data", tmp_path / "rows", "--data.streaming", "--data.num-categories", 3)
+    words = ("train", tmp_path / "b", *stream, *FAST, "--train.observe-every", 2, "--net.labels")
+    assert run(*words) == 0
+    assert "StreamedData('rows', shape=(5,)" in capsys.readouterr().out
+    assert json.loads((tmp_path / "b/run.json").read_text())["data"]["count"] is None
+    assert run("info", tmp_path / "b") == 0
+    assert run("sample", tmp_path / "b", "--label", 1, "--out", tmp_path / "y.npy") == 0
+    assert run("train", tmp_path / "c", *stream, *FAST) == 0
+    assert run("exact", tmp_path / "c") == 2
+    assert "was trained on a stream, whose law is not known" in capsys.readouterr().err
+    assert run("train", tmp_path / "d", *stream, *FAST, "--data.held-out", 4) == 2
+    assert "held_out was 4 with streaming; allowed: 0" in " ".join(capsys.readouterr().err.split())
 
 
 def test_exact_refuses_kernels_that_are_told_labels(tmp_path, capsys):

@@ -3,6 +3,7 @@
 import json
 import signal
 
+import datasets
 import pytest
 import torch
 from torch import nn
@@ -384,6 +385,60 @@ def test_a_run_that_was_cut_off_ends_bit_for_bit_as_one_that_was_not(cuts, tmp_p
     losses = [[row["loss"] for row in trainer.history] for trainer in (whole, parts)]
     assert len(losses[0]) == 2 and losses[0] == losses[1]
     assert whole.step == parts.step == 40
+
+
+class Rows:
+    """The examples of DATA one by one, counted; a source without a state of its own."""
+
+    def __init__(self):
+        self.read = 0
+
+    def __iter__(self):
+        for row in DATA:
+            self.read += 1
+            yield {"states": row}
+
+
+def streamed(**options):
+    rows = datasets.Dataset.from_dict({"states": DATA.tolist()}).to_iterable_dataset(num_shards=3)
+    return dca.data.StreamedData(rows, 2, buffer=32, **options)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    "source",
+    [lambda: dca.data.MappedData(DATA.numpy()), lambda: dca.data.StreamedData(Rows(), 2), streamed],
+    ids=["mapped", "stream", "stream with marks"],
+)
+def test_runs_on_data_that_are_not_in_memory_go_on_bit_for_bit(source, workers, tmp_path):
+    """A stream of 64 examples in blocks of 2 batches, cut within a block and at a block's end."""
+
+    class Killed(Exception):
+        pass
+
+    def run(folder, cut=None, workers=workers):
+        settings = config(steps=15, folder=str(folder), save_minutes=1e-9, workers=workers)
+        trainer = dca.Trainer(make_kernel(False), dca.Denoising(), source(), settings)
+        update = trainer._update
+
+        def watch(*given):
+            if trainer.step == cut:
+                raise Killed
+            return update(*given)
+
+        trainer._update = watch
+        try:
+            trainer.fit(resume=folder.exists())
+        except Killed:
+            pass
+        return trainer
+
+    whole = run(tmp_path / "whole", workers=0)
+    for cut in (3, 8, 11):
+        run(tmp_path / "cut", cut)
+    state = load_state(tmp_path / "cut")
+    assert bool(state.numbers["data"]) == isinstance(whole.data, dca.data.StreamedData)
+    assert same(everything(whole), everything(run(tmp_path / "cut")))
 
 
 def test_dropout_is_a_function_of_the_step(tmp_path):
