@@ -3,13 +3,14 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 import discrete_ca as dca
 from discrete_ca import runs
 from discrete_ca.data import DiscreteData
-from discrete_ca.errors import CheckpointError, ConfigError
+from discrete_ca.errors import CheckpointError, ConfigError, DataError
 from discrete_ca.runs import RunConfig, build_kernel, build_schedule
 from discrete_ca.serialization import Configured
 
@@ -333,3 +334,18 @@ def test_what_cannot_be_sent_is_refused_before_the_network(hub, folder, tmp_path
     with pytest.raises(CheckpointError, match="has format None"):
         runs.push_run(folder, "user/name")
     assert hub.calls == []
+
+
+def test_data_of_a_run_may_stay_on_disk_or_be_a_stream(tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(20).reshape(10, 2) % 3)
+    source = {"source": str(tmp_path / "x.npy"), "in_memory": False}
+    data, held_out = config(data={**source, "held_out": 3}).data.load_parts(seed=0)
+    assert isinstance(data, dca.data.MappedData) and (len(data), len(held_out)) == (7, 3)
+    for values, message in [
+        ({"buffer": 0}, "buffer was 0; allowed: a whole number >= 1"),
+        ({"streaming": True, "held_out": 2}, "held_out was 2 with streaming; allowed: 0"),
+    ]:
+        with pytest.raises(ConfigError, match=message):
+            config(data=values)
+    with pytest.raises(DataError, match="allowed for a stream: the name of a data set on the Hub"):
+        config(data={"source": str(tmp_path / "x.npy"), "streaming": True}).data.load()

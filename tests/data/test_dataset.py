@@ -54,6 +54,18 @@ def test_labels_and_classes():
     assert DiscreteData(torch.zeros(2, 1, dtype=torch.long)).num_classes is None
 
 
+def test_labels_have_names_where_they_are_known():
+    states, labels = torch.zeros(3, 1, dtype=torch.long), torch.tensor([0, 2, 0])
+    data = DiscreteData(states, labels=labels, label_names=["ant", "bee", "cow", "dog"])
+    assert data.label_names == ("ant", "bee", "cow", "dog") and data.num_classes == 4
+    assert data.split(1)[1].num_classes == 4  # whatever labels a part happens to hold
+    assert DiscreteData(states, labels=labels).label_names is None
+    with pytest.raises(
+        DataError, match=r"labels hold the value 2; allowed: 0 \.\. one below the 2"
+    ):
+        DiscreteData(states, labels=labels, label_names=["ant", "bee"])
+
+
 def test_it_is_iterable():
     assert [int(z) for z in DiscreteData(torch.arange(3))] == [0, 1, 2]
 

@@ -18,6 +18,8 @@ from discrete_ca.training import TrainConfig
         ({"steps": 1, "batch_size": 0}, "batch_size was 0"),
         ({"steps": 1, "learning_rate": 0.0}, "learning_rate was 0.0"),
         ({"steps": 1, "warmup": -1}, "warmup was -1"),
+        ({"steps": 1, "workers": -1}, "workers was -1; allowed: a whole number >= 0"),
+        ({"steps": 1, "workers": 0.5}, "workers was 0.5"),
         ({"steps": 1, "ema": 1.0}, r"ema was 1.0; allowed: \[0, 1\)"),
         ({"steps": 1, "betas": (1.5, 2.0)}, "betas was"),
         ({"steps": 1, "weight_decay": -0.1}, "weight_decay was -0.1"),
