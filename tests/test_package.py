@@ -14,6 +14,7 @@ def test_importing_loads_nothing_heavy():
     script = (
         "import sys, discrete_ca\n"
         "heavy = {'datasets', 'PIL', 'matplotlib', 'rich', 'accelerate', 'pandas', 'pyarrow'}\n"
+        "heavy |= {'tokenizers'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from discrete_ca.errors import DataError, unknown_name
+from discrete_ca.sealed import write_json
 
 TOKENIZER_FILE = "tokenizer.json"
 _PAD = "<pad>"
@@ -66,8 +67,7 @@ class Tokenizer(ABC):
 
     def save(self, folder: str | Path) -> None:
         """Write tokenizer.json into a folder."""
-        text = json.dumps(self.to_dict(), ensure_ascii=False)
-        Path(folder, TOKENIZER_FILE).write_text(text, encoding="utf-8")
+        write_json(Path(folder, TOKENIZER_FILE), self.to_dict())
 
 
 class Characters(Tokenizer):

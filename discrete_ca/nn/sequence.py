@@ -80,6 +80,7 @@ class SequenceNet(Configured, nn.Module, ABC):
         for embed, out in zip(self.embed, self.out, strict=True):
             nn.init.normal_(embed.weight, std=0.02)  # type: ignore[arg-type]
             nn.init.zeros_(out.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(out.bias)  # type: ignore[arg-type]
             if tied:
                 del out.weight
         if self.told is not None:

@@ -10,6 +10,7 @@ from discrete_ca.runs.folder import (
     load_run,
     remember,
     remembered,
+    save_model,
 )
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "load_run",
     "remember",
     "remembered",
+    "save_model",
 ]
