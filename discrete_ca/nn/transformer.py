@@ -64,18 +64,50 @@ class Block(nn.Module):
             nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
         )
 
+    def _heads(self, h: Tensor, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (B, heads, T, W / heads) of vectors (B, T, W)."""
+        q, k, v = rearrange(self.qkv(h), "b t (three h c) -> three b h t c", three=3, h=self.heads)
+        return rotate(q, turn).to(v.dtype), rotate(k, turn).to(v.dtype), v
+
     def attend(self, h: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
         """Self-attention over (B, T, W)."""
-        q, k, v = rearrange(self.qkv(h), "b t (three h c) -> three b h t c", three=3, h=self.heads)
-        q, k = (rotate(each, turn).to(v.dtype) for each in (q, k))
+        q, k, v = self._heads(h, turn)
         mixed = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
         out: Tensor = self.out(rearrange(mixed, "b h t c -> b t (h c)"))
         return out
 
-    def forward(self, h: Tensor, condition: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-        """Vectors (B, T, W) with the condition (B, W) to vectors (B, T, W)."""
+    def attend_next(self, h: Tensor, turn: tuple[Tensor, Tensor], seen: list[Tensor]) -> Tensor:
+        """Attention of one more position (B, 1, W) to itself and those before it.
+
+        Args:
+            h: the position.
+            turn: its cosines and sines, (1, W / heads / 2).
+            seen: keys and values of the positions before, (B, heads, t, W / heads), or empty; those
+                of this one are added.
+        """
+        q, k, v = self._heads(h, turn)
+        if seen:
+            k, v = torch.cat([seen[0], k], 2), torch.cat([seen[1], v], 2)
+        seen[:] = [k, v]
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v)
+        out: Tensor = self.out(rearrange(mixed, "b h t c -> b t (h c)"))
+        return out
+
+    def forward(
+        self,
+        h: Tensor,
+        condition: Tensor,
+        turn: tuple[Tensor, Tensor],
+        seen: list[Tensor] | None = None,
+    ) -> Tensor:
+        """Vectors (B, T, W) with the condition (B, W) to vectors (B, T, W).
+
+        With `seen`, h is one position that follows those; see `attend_next`.
+        """
         shift, scale, gate, shift_mlp, scale_mlp, gate_mlp = self.modulation(condition)
-        h = h + gate * self.attend(self.norm(h) * (1 + scale) + shift, turn)
+        given = self.norm(h) * (1 + scale) + shift
+        mixed = self.attend(given, turn) if seen is None else self.attend_next(given, turn, seen)
+        h = h + gate * mixed
         out: Tensor = h + gate_mlp * self.mlp(self.norm(h) * (1 + scale_mlp) + shift_mlp)
         return out
 
