@@ -1,9 +1,9 @@
 """The autoregressive kernel beside the factorised one at hold 0, exactly, on random laws.
 
 At hold 0 every site moves in every step, and a factorised kernel errs jointly however well it is
-trained. The autoregressive kernel (theory, section 5) can be exactly stationary there. It is trained
-by `Renoising` alone, and by `Renoising` and then contrastive adjustment (CA); beside it stand a
-factorised network trained by denoising with the same number of examples, and the optima of
+trained. The autoregressive kernel (theory, section 5) can be exactly stationary there. It is
+trained by `Renoising` alone, and by `Renoising` and then contrastive adjustment (CA). Beside it
+stand a factorised network trained by denoising on the same number of examples, and the optima of
 denoising and of CA for factorised kernels, which have no network. For each level the transition
 matrix is enumerated: stationary total variation (TV) to the noisy law, and spectral gap.
 

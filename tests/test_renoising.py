@@ -23,7 +23,9 @@ def test_its_optimum_is_stationary_for_the_noisy_law_at_any_hold(hold):
     p = torch.rand(8, generator=seeded(), dtype=torch.float64).softmax(0)
     noise, b = Uniform(2), torch.tensor([0.4], dtype=torch.float64)
     z = exact.states(2, (3,))
-    q = torch.stack([noise.log_prob(z, x.expand(8, 3), 0.4).sum(-1).exp() for x in z], 1)  # (z, x)
+    q = torch.stack(
+        [noise.log_prob(z, x.expand(8, 3), b.expand(8)).sum(-1).exp() for x in z], 1
+    )  # (z, x)
     posterior = (p[:, None] * q).T / (p @ q)[:, None]  # (x, z)
     coupling = torch.stack(
         [
