@@ -2,7 +2,10 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+import discrete_ca as dca
 from discrete_ca.nn import Transformer
 from discrete_ca.nn.transformer import Block, rotary_angles, rotate
 from tests.helpers import seeded
@@ -62,3 +65,34 @@ def test_half_precision():
     net = awake(Transformer(3, 3, width=16, depth=1, heads=2), std=0.1).bfloat16()
     out = net(torch.zeros(1, 5, dtype=torch.long), torch.tensor([0.5]))
     assert out.dtype == torch.bfloat16 and out.isfinite().all()
+
+
+class Whole(TorchDispatchMode):
+    """Counts the tensors of at least some size that operations make anew."""
+
+    def __init__(self, least):
+        super().__init__()
+        self.least, self.made = least, []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        before = {t.untyped_storage().data_ptr() for t in tree_leaves(args) if torch.is_tensor(t)}
+        for leaf in tree_leaves(out):
+            if torch.is_tensor(leaf) and leaf.numel() >= self.least:
+                if leaf.untyped_storage().data_ptr() not in before:
+                    self.made.append(str(func))
+        return out
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("hold", [0.0, 0.9])
+def test_a_step_over_a_large_vocabulary_makes_no_copies_of_the_logits(tied, hold):
+    """Those of two passes and the gradient of one: what the bare network needs."""
+    k = 20_000
+    net = awake(Transformer(k, k, width=8, depth=1, heads=2, tied=tied))
+    kernel = dca.CategoricalNoiseKernel(net, dca.corruption.Uniform(k), hold=hold)
+    z = torch.randint(0, k, (4, 16), generator=seeded(4))
+    objective = dca.ContrastiveAdjustment(denoising_weight=0.0)
+    with Whole(4 * 16 * k) as whole:
+        objective(kernel, z, 0.5, generator=seeded(5)).sum().backward()
+    assert len(whole.made) == 3, whole.made
