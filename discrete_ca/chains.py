@@ -209,6 +209,7 @@ def sample(
     lowest: float = 0.02,
     draw: bool = False,
     label: Tensor | int | None = None,
+    known: checks.Known | None = None,
     chunk: int = 256,
     generator: torch.Generator | None = None,
     progress: bool = True,
@@ -226,6 +227,8 @@ def sample(
         lowest: the last level, where `levels` is None.
         draw: read out by a draw instead of the mode.
         label: one label, or labels (N,), for networks that declare them.
+        known: (mask, values) of sites that are not drawn, such as padding, each of shape S or
+            (N, *S); mask True = generate.
         chunk: how many samples are run at once.
         generator: source of randomness.
         progress: show a bar when it takes longer than ten seconds.
@@ -248,12 +251,17 @@ def sample(
     checks.positive(correctors, "correctors", least=0)
     checks.positive(count, "count")
     labels = _labels(label, count, _device(kernel))
+    if known is not None:
+        known = checks.known_sites(
+            known, torch.empty((), device=_device(kernel)).expand(count, *shape)
+        )
     steps = (len(schedule) - 1) * (1 + correctors)
 
     def work(piece: slice, tick: Callable[[], None]) -> Tensor:
         x = kernel.initial(piece.stop - piece.start, tuple(shape), generator, _device(kernel))
         part = None if labels is None else labels[piece]
-        return _anneal(kernel, x, schedule, correctors, draw, part, None, generator, tick)
+        pair = None if known is None else (known[0][piece], known[1][piece])
+        return _anneal(kernel, x, schedule, correctors, draw, part, pair, generator, tick)
 
     z = _in_chunks(work, count, chunk, steps, progress)
     return (z, RunInfo(steps + 1, schedule)) if return_info else z
@@ -331,6 +339,7 @@ def inpaint(
     lowest: float = 0.02,
     draw: bool = False,
     label: Tensor | int | None = None,
+    present: Tensor | None = None,
     chunk: int = 256,
     generator: torch.Generator | None = None,
     progress: bool = True,
@@ -354,6 +363,8 @@ def inpaint(
         lowest: the last level, where `levels` is None.
         draw: read out by a draw instead of the mode.
         label: one label, for networks that declare it.
+        present: which sites of the design are data and not padding, boolean, shape S; None for
+            all. No other may be masked.
         chunk: how many are run at once.
         generator: source of randomness.
         progress: show a bar when it takes longer than ten seconds.
@@ -364,7 +375,7 @@ def inpaint(
 
     Raises:
         TypeError: for a mask that is not boolean.
-        ValueError: for a mask of another shape than the design.
+        ValueError: for a mask of another shape than the design, or over padding.
 
     Example:
         >>> from discrete_ca import CategoricalNoiseKernel, corruption, nn
@@ -378,6 +389,10 @@ def inpaint(
         raise ValueError(f"mask has shape {tuple(mask.shape)}; allowed: {tuple(z.shape)}")
     if mask.dtype != torch.bool:
         raise TypeError(f"mask has dtype {mask.dtype}; allowed: torch.bool (True = generate)")
+    if present is not None:
+        over = int((mask & ~checks.sites(present, mask[None], "present", "data")).sum())
+        if over:
+            raise ValueError(f"mask has {over} sites of padding; allowed: sites of present alone")
     schedule = _schedule(levels, moves, lowest)
     checks.positive(correctors, "correctors", least=0)
     steps = (len(schedule) - 1) * (1 + correctors)

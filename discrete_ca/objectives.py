@@ -71,6 +71,7 @@ class Objective(ABC):
         level: checks.Level | None = None,
         label: Tensor | None = None,
         generator: torch.Generator | None = None,
+        present: Tensor | None = None,
     ) -> Tensor:
         """The losses of a batch.
 
@@ -80,6 +81,8 @@ class Objective(ABC):
             level: b, a number or shape (B,); None draws one an example.
             label: labels, shape (B,), for networks that declare them.
             generator: source of randomness.
+            present: which sites are data and not padding, boolean, shape (B, *S); None for all.
+                The others are known: they keep their values and count nothing.
 
         Returns:
             Losses in nats, shape (B,), differentiable in the kernel.
@@ -88,9 +91,11 @@ class Objective(ABC):
             b = self.draw_levels(z.shape[0], z.device, generator)
         else:
             b = checks.levels(level, z.shape[0], z.device)
-        known = None
+        mask = None if present is None else checks.sites(present, z, "present", "data")
         if getattr(kernel, "told_known", False) and self.known_share > 0:
-            known = (random_masks(z, self.known_share, generator), z)
+            drawn = random_masks(z, self.known_share, generator)
+            mask = drawn if mask is None else mask & drawn
+        known = None if mask is None else (mask, z)
         x = kernel.corrupt(z, b, generator)
         if known is not None:
             x = torch.where(known[0], x, z)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from discrete_ca.data.tokenizers import Tokenizer
 from discrete_ca.errors import DataError
 
 
@@ -21,14 +22,19 @@ class DiscreteData:
         num_categories: K; None for the largest value + 1, and at least 2.
         labels: integer labels, shape (N,), or None.
         name: what the data are called in reports.
+        present: which sites are data and not padding, boolean, (N, *S), or None for all.
+        tokenizer: what made categories of text, or None.
 
     Attributes:
         num_categories: K.
         labels: long, shape (N,), or None.
         name: as given.
+        present: boolean, shape (N, *S), or None.
+        tokenizer: as given.
 
     Raises:
-        DataError: for other dtypes, values out of range, no examples, or labels that do not fit.
+        DataError: for other dtypes, values out of range, no examples, labels or `present` that do
+            not fit, or a tokenizer of another number of categories.
 
     Example:
         >>> data = DiscreteData(torch.tensor([[0, 2], [1, 1]]), labels=torch.tensor([5, 6]))
@@ -39,6 +45,7 @@ class DiscreteData:
     """
 
     labels: Tensor | None
+    present: Tensor | None
 
     def __init__(
         self,
@@ -46,6 +53,8 @@ class DiscreteData:
         num_categories: int | None = None,
         labels: Tensor | None = None,
         name: str = "data",
+        present: Tensor | None = None,
+        tokenizer: Tokenizer | None = None,
     ) -> None:
         states, highest = _whole(torch.as_tensor(states), "states")
         if num_categories is None:
@@ -64,10 +73,19 @@ class DiscreteData:
                 raise DataError(
                     f"labels have shape {tuple(labels.shape)}; allowed: {tuple(states.shape[:1])}"
                 )
+        if present is not None:
+            present = _present(torch.as_tensor(present), states)
+        if tokenizer is not None and tokenizer.size != num_categories:
+            raise DataError(
+                f"tokenizer has {tokenizer.size} categories; allowed: {num_categories}, "
+                "as the data have"
+            )
         self.num_categories = int(num_categories)
         self.labels = labels
         self.name = name
-        self._states = states.to(_narrowest(num_categories))
+        self.present = present
+        self.tokenizer = tokenizer
+        self._states = states.to(narrowest(num_categories))
 
     @property
     def states(self) -> Tensor:
@@ -125,7 +143,10 @@ class DiscreteData:
 
     def _part(self, index: Tensor) -> DiscreteData:
         labels = None if self.labels is None else self.labels[index]
-        return DiscreteData(self._states[index], self.num_categories, labels, self.name)
+        present = None if self.present is None else self.present[index]
+        return DiscreteData(
+            self._states[index], self.num_categories, labels, self.name, present, self.tokenizer
+        )
 
 
 def _whole(values: Tensor, name: str) -> tuple[Tensor, int]:
@@ -145,7 +166,27 @@ def _whole(values: Tensor, name: str) -> tuple[Tensor, int]:
     return values, high
 
 
-def _narrowest(num_categories: int) -> torch.dtype:
+def _present(present: Tensor, states: Tensor) -> Tensor:
+    if present.dtype != torch.bool:
+        raise DataError(f"present has dtype {present.dtype}; allowed: torch.bool (True = data)")
+    if present.shape != states.shape:
+        raise DataError(f"present has shape {tuple(present.shape)}; allowed: {tuple(states.shape)}")
+    nothing = ~present.reshape(len(present), -1).any(1)
+    if bool(nothing.any()):
+        raise DataError(
+            f"present is False at every site of example {int(nothing.long().argmax())}; "
+            "allowed: at least one site an example"
+        )
+    return present
+
+
+def narrowest(num_categories: int) -> torch.dtype:
+    """The smallest dtype that holds 0 .. K - 1.
+
+    Example:
+        >>> narrowest(256), narrowest(50_257)
+        (torch.uint8, torch.int32)
+    """
     for dtype in (torch.uint8, torch.int16, torch.int32):
         if num_categories - 1 <= torch.iinfo(dtype).max:
             return dtype
