@@ -77,6 +77,25 @@ def probability(value: float, name: str, *, below_one: bool = False) -> float:
     return number
 
 
+def holds(hold: float | Tensor, b: Tensor) -> Tensor:
+    """Holds h of the shape (B,) and dtype of the levels b, each within [0, 1].
+
+    Args:
+        hold: one number for the whole batch, or a tensor of shape () or (B,).
+        b: levels, (B,).
+
+    Raises:
+        ValueError: for another shape, or holds outside [0, 1].
+
+    Example:
+        >>> holds(0.5, torch.zeros(2))
+        tensor([0.5000, 0.5000])
+    """
+    if not isinstance(hold, Tensor):
+        hold = torch.tensor(probability(hold, "hold"), dtype=b.dtype)
+    return levels(hold, len(b), b.device, "hold").to(b.dtype)
+
+
 def positive(value: int, name: str, least: int = 1) -> int:
     """A whole number of at least `least`.
 

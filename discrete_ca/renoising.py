@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from discrete_ca import checks, draws
+from discrete_ca.conditions import Conditions
 from discrete_ca.kernels import AutoregressiveKernel, TransitionKernel
 from discrete_ca.objectives import Objective
 
@@ -57,8 +58,7 @@ class Renoising(Objective):
         z: Tensor,
         x: Tensor,
         b: Tensor,
-        label: Tensor | None,
-        known: checks.Known | None,
+        given: Conditions,
         generator: torch.Generator | None,
     ) -> Tensor:
         """``-log p_θ(y|x)``, (B,)."""
@@ -73,13 +73,12 @@ class Renoising(Objective):
         for rows, between in ((~other, False), (other, True)):
             if not bool(rows.any()):
                 continue
-            mask = None if known is None else (known[0][rows], known[1][rows])
-            labels = None if label is None else label[rows]
+            here = given[rows]
             if between:
                 y = kernel.corruption.sample(z[rows], target[rows], generator)
-                law = kernel.transition(x[rows], b[rows], target[rows], labels, mask)
+                law = here.step(kernel, x[rows], b[rows], target[rows])
             else:
-                y = kernel.renoise(x[rows], z[rows], b[rows], generator)
-                law = kernel.transition(x[rows], b[rows], label=labels, known=mask)
+                y = kernel.renoise(x[rows], z[rows], b[rows], generator, here.hold)
+                law = here.step(kernel, x[rows], b[rows])
             losses = losses.masked_scatter(rows, -law.log_prob(y).to(losses))
         return losses

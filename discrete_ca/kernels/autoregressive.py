@@ -75,8 +75,11 @@ class AutoregressiveKernel(NetworkKernel):
         target_level: checks.Level | None = None,
         label: Tensor | None = None,
         known: checks.Known | None = None,
+        hold: float | Tensor | None = None,
     ) -> AutoregressiveTransition:
         """The law of the next state; see `TransitionKernel.transition`.
+
+        A `hold`, a number or (B,), takes the place of the kernel's own.
 
         Raises:
             TypeError: for states or masks of the wrong dtype.
@@ -96,8 +99,9 @@ class AutoregressiveKernel(NetworkKernel):
             fixed = known[1].masked_fill(known[0], 0)  # values at generated sites mean nothing
             checks.states(fixed, self.corruption.num_categories, "known values")
             x = torch.where(known[0], x, known[1])
-        hold = self.hold if equal else 0.0
-        return AutoregressiveTransition(self, x, b_x, b_y, hold, label, known)
+        given = self.hold if hold is None else hold
+        holds = checks.holds(given if equal else 0.0, b_x)
+        return AutoregressiveTransition(self, x, b_x, b_y, holds, label, known)
 
     def corrupt(
         self, z: Tensor, level: checks.Level, generator: torch.Generator | None = None
@@ -106,10 +110,16 @@ class AutoregressiveKernel(NetworkKernel):
         return self.corruption.sample(z, level, generator)
 
     def renoise(
-        self, x: Tensor, z: Tensor, b: Tensor, generator: torch.Generator | None = None
+        self,
+        x: Tensor,
+        z: Tensor,
+        b: Tensor,
+        generator: torch.Generator | None = None,
+        hold: Tensor | None = None,
     ) -> Tensor:
         """Draw another noisy copy of z, y ~ q(y|x, z) with sites held at x by h, (B, *S)."""
-        y: Tensor = self.corruption.step(x, z, self.hold, b, b, generator)
+        held = self.hold if hold is None else hold
+        y: Tensor = self.corruption.step(x, z, held, b, b, generator)
         return y
 
     def initial(
@@ -131,7 +141,7 @@ class AutoregressiveTransition(Transition):
         x: states at `b_x`, (B, *S).
         b_x: level of x, (B,).
         b_y: level of y, (B,); at level 0, y is clean and takes categories alone.
-        hold: h.
+        hold: h, (B,).
         label: labels, (B,).
         known: (mask, values); sites with mask False stay at their values and count nothing.
     """
@@ -142,7 +152,7 @@ class AutoregressiveTransition(Transition):
         x: Tensor,
         b_x: Tensor,
         b_y: Tensor,
-        hold: float,
+        hold: Tensor,
         label: Tensor | None,
         known: checks.Known | None,
     ) -> None:
@@ -154,7 +164,7 @@ class AutoregressiveTransition(Transition):
         """p_θ(z|x), which draws sites one after another too."""
         clean = torch.zeros_like(self.b_y)
         return AutoregressiveTransition(
-            self.kernel, self.x, self.b_x, clean, 0.0, self.label, self.known
+            self.kernel, self.x, self.b_x, clean, clean, self.label, self.known
         )
 
     def _given(self) -> dict[str, Tensor | None]:
@@ -192,8 +202,8 @@ class AutoregressiveTransition(Transition):
         sites = log_prob_at(self._allowed(logits), y)
         if bool(sites.isnan().any()):
             raise NonFiniteError("the network returned logits that are not finite")
-        if self.hold > 0:
-            h = torch.tensor(self.hold, dtype=sites.dtype, device=sites.device)
+        if bool((self.hold > 0).any()):
+            h = checks.spread(self.hold, sites).to(sites.dtype)
             fresh = torch.log1p(-h) + sites
             sites = torch.where(y == self.x, torch.logaddexp(h.log(), fresh), fresh)
         return sum_sites(sites if self.known is None else sites.where(self.known[0], 0.0))
@@ -202,8 +212,9 @@ class AutoregressiveTransition(Transition):
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """One draw, long, (B, *S): site after site."""
         held = None
-        if self.hold > 0:
-            held = draws.uniform(self.x.shape, self.x.device, generator) < self.hold
+        if bool((self.hold > 0).any()):
+            u = draws.uniform(self.x.shape, self.x.device, generator)
+            held = u < checks.spread(self.hold, self.x)
         y = torch.empty_like(in_order(self.x))
         for site, logits in self._sites(y):
             y[:, site] = draws.categorical(logits, generator)
@@ -236,9 +247,9 @@ class AutoregressiveTransition(Transition):
 
     def _mixed(self, logits: Tensor, site: int) -> Tensor:
         """The law of a site, holds included, (B, V)."""
-        probs = logits.double().softmax(-1) * (1 - self.hold)
-        here = in_order(self.x)[:, site : site + 1]
-        return probs.scatter_add(1, here, torch.full_like(probs[:, :1], self.hold))
+        h = self.hold.double()[:, None]
+        probs = logits.double().softmax(-1) * (1 - h)
+        return probs.scatter_add(1, in_order(self.x)[:, site : site + 1], h)
 
     def _settle(self, y: Tensor, site: int, held: Tensor | None) -> None:
         """Put what is held or known into a site that was drawn."""

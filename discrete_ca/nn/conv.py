@@ -53,6 +53,7 @@ class DilatedConv(SequenceNet):
         cycle: blocks after which the dilation, 1, 2, 4, ..., begins again.
         num_classes: labels that the network takes; None for none.
         known: whether the network takes the mask of known sites.
+        hold: whether the network takes the hold.
         tied: use the embedding of a category as its output row.
 
     Raises:
@@ -76,8 +77,11 @@ class DilatedConv(SequenceNet):
         num_classes: int | None = None,
         known: bool = False,
         tied: bool = False,
+        hold: bool = False,
     ) -> None:
-        super().__init__(num_categories, num_states, channels, width, num_classes, known, tied)
+        super().__init__(
+            num_categories, num_states, channels, width, num_classes, known, tied, hold
+        )
         if cycle < 1:
             raise ValueError(f"cycle was {cycle}; allowed: >= 1")
         self.blocks = nn.ModuleList(DilatedBlock(width, 2 ** (i % cycle)) for i in range(depth))

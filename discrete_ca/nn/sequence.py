@@ -52,6 +52,7 @@ class SequenceNet(Configured, nn.Module, ABC):
         width: W, the size of the vector at a time step.
         num_classes: labels that the network takes; None for none.
         known: whether the network takes the mask of known sites.
+        hold: whether the network takes the hold.
         tied: use the embedding of a category as its output row, which halves the weights at
             large K.
     """
@@ -65,13 +66,14 @@ class SequenceNet(Configured, nn.Module, ABC):
         num_classes: int | None,
         known: bool,
         tied: bool,
+        hold: bool = False,
     ) -> None:
         super().__init__()
         self.num_categories, self.num_states = num_categories, num_states
         self.channels = channels
-        self.accepts = accepted(num_classes, known)
+        self.accepts = accepted(num_classes, known, hold)
         voices = range(channels or 1)
-        self.condition = ConditionEmbedding(width, num_classes)
+        self.condition = ConditionEmbedding(width, num_classes, hold)
         self.embed = nn.ModuleList(nn.Embedding(num_states, width) for _ in voices)
         self.told = nn.Linear(len(voices), width, bias=False) if known else None
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
@@ -92,14 +94,19 @@ class SequenceNet(Configured, nn.Module, ABC):
         """Vectors (B, T, W) that have seen one another, from vectors (B, T, W)."""
 
     def forward(
-        self, x: Tensor, b: Tensor, label: Tensor | None = None, known: Tensor | None = None
+        self,
+        x: Tensor,
+        b: Tensor,
+        label: Tensor | None = None,
+        known: Tensor | None = None,
+        hold: Tensor | None = None,
     ) -> Tensor:
         """States (B, *S) at levels (B,) to logits (B, *S, K).
 
         Raises:
             ValueError: for states that are not (B, T), or (B, C, T) where there are channels.
         """
-        condition = self.condition(b, label)
+        condition = self.condition(b, label, hold)
         h = self.mix(self._read(x, known), condition)
         shift, scale = self.modulation(condition)
         h = self.norm(h) * (1 + scale) + shift

@@ -125,6 +125,7 @@ class Transformer(SequenceNet):
         heads: attention heads; W must be a multiple of twice their number.
         num_classes: labels that the network takes; None for none.
         known: whether the network takes the mask of known sites.
+        hold: whether the network takes the hold.
         tied: use the embedding of a category as its output row.
 
     Raises:
@@ -151,8 +152,11 @@ class Transformer(SequenceNet):
         num_classes: int | None = None,
         known: bool = False,
         tied: bool = False,
+        hold: bool = False,
     ) -> None:
-        super().__init__(num_categories, num_states, channels, width, num_classes, known, tied)
+        super().__init__(
+            num_categories, num_states, channels, width, num_classes, known, tied, hold
+        )
         if heads < 1 or width % (2 * heads):
             raise ValueError(
                 f"width was {width} with heads = {heads}; allowed: a multiple of 2 x heads"
