@@ -1,4 +1,6 @@
-"""What a step costs beside the bare network, at K = 2, 16, 256 (python -m benchmarks.cost).
+"""What a step costs beside the bare network (python -m benchmarks.cost).
+
+Measured on images at K = 2, 16, 256 and on tokens, a small transformer at K = 50,257:
 
 * training: a CA step (and one with the default denoising slice) against the bare network: one
   forward without gradient, one forward and backward of a sum of its logits;
@@ -12,11 +14,12 @@ Everything is interleaved in one process and compared by the median of the ratio
 
 from __future__ import annotations
 
+import functools
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -26,9 +29,10 @@ import discrete_ca as dca
 from benchmarks import report
 
 BATCH, SIDE = 64, 28
+TOKENS, LENGTH, VOCABULARY = 4, 64, 50_257
 
 
-def make(num_categories: int) -> tuple[dca.CategoricalNoiseKernel, Tensor]:
+def images(num_categories: int) -> tuple[dca.CategoricalNoiseKernel, Tensor]:
     """The kernel (the demo's network at K = 2, with its head) and a batch of random images."""
     torch.manual_seed(0)
     net = dca.nn.UNet(num_categories, num_categories, widths=(64, 96), blocks=1, head_width=16)
@@ -36,6 +40,20 @@ def make(num_categories: int) -> tuple[dca.CategoricalNoiseKernel, Tensor]:
     noise = dca.corruption.Uniform(num_categories)
     kernel = dca.CategoricalNoiseKernel(net, noise, adjustment=head)
     return kernel, torch.randint(0, num_categories, (BATCH, SIDE, SIDE))
+
+
+def tokens() -> tuple[dca.CategoricalNoiseKernel, Tensor]:
+    """A transformer's kernel, without a head, and a batch of random sequences."""
+    torch.manual_seed(0)
+    net = dca.nn.Transformer(VOCABULARY, VOCABULARY, width=256, depth=2)
+    kernel = dca.CategoricalNoiseKernel(net, dca.corruption.Uniform(VOCABULARY))
+    return kernel, torch.randint(0, VOCABULARY, (TOKENS, LENGTH))
+
+
+CASES: dict[str, Callable[[], tuple[dca.CategoricalNoiseKernel, Tensor]]] = {
+    **{f"images, K = {k}": functools.partial(images, k) for k in (2, 16, 256)},
+    f"tokens, K = {VOCABULARY}": tokens,
+}
 
 
 def works(kernel: dca.CategoricalNoiseKernel, z: Tensor) -> dict[str, Callable[[], None]]:
@@ -83,23 +101,26 @@ def works(kernel: dca.CategoricalNoiseKernel, z: Tensor) -> dict[str, Callable[[
 
         return step
 
-    return {
+    jobs = {
         "bare step": bare_step,
         "bare step, cross entropy": cross_entropy_step,
         "CA step": objective(pure),
         "CA step, default": objective(default),
         "forward": forward,
-        "CA step of the head alone": head_step,
         "chain step": chain_step(plain),
         "chain step, hold 0": chain_step(restless),
-        "chain step with the head": chain_step(kernel),
     }
+    if kernel.adjustment is not None:
+        jobs["CA step of the head alone"] = head_step
+        jobs["chain step with the head"] = chain_step(kernel)
+    return jobs
 
 
 PAIRS = (
     ("CA step", "bare step"),
     ("CA step", "bare step, cross entropy"),
     ("CA step, default", "bare step"),
+    ("CA step, default", "bare step, cross entropy"),
     ("CA step of the head alone", "bare step"),
     ("chain step", "forward"),
     ("chain step, hold 0", "forward"),
@@ -107,9 +128,14 @@ PAIRS = (
 )
 
 
-def time_ratios(num_categories: int, rounds: int) -> dict[str, float]:
+def pairs(names: Collection[str]) -> list[tuple[str, str]]:
+    """The pairs of which both are among the names."""
+    return [pair for pair in PAIRS if {*pair} <= {*names}]
+
+
+def time_ratios(case: str, rounds: int) -> dict[str, float]:
     """Median over rounds of time ratios, ours against the bare network."""
-    jobs = works(*make(num_categories))
+    jobs = works(*CASES[case]())
     for job in jobs.values():
         job()
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
@@ -119,22 +145,22 @@ def time_ratios(num_categories: int, rounds: int) -> dict[str, float]:
             job()
             seconds[name].append(time.perf_counter() - begun)
     found = {}
-    for ours, bare in PAIRS:
+    for ours, bare in pairs(jobs):
         ratios = [a / b for a, b in zip(seconds[ours], seconds[bare], strict=True)]
         found[f"{ours} / {bare}"] = statistics.median(ratios)
     found["bare step, seconds"] = statistics.median(seconds["bare step"])
     return found
 
 
-def peak_memory(num_categories: int, name: str) -> float:
+def peak_memory(case: str, name: str) -> float:
     """Peak resident kilobytes that one piece of work adds, in a process of its own (Linux only)."""
     script = (
         "import re, torch; torch.set_num_threads(1)\n"
-        "from benchmarks.cost import make, works\n"
+        "from benchmarks.cost import CASES, works\n"
         "def read(key):\n"
         "    text = open('/proc/self/status').read()\n"
         "    return int(re.search(key + r':\\s+(\\d+)', text)[1])\n"
-        f"jobs = works(*make({num_categories}))\n"
+        f"jobs = works(*CASES[{case!r}]())\n"
         "open('/proc/self/clear_refs', 'w').write('5')\n"  # forget the peak of the imports
         "before = read('VmRSS')\n"
         f"[jobs[{name!r}]() for _ in range(2)]\n"
@@ -148,14 +174,15 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the benchmark and write its report."""
     given = report.parse(report.parser(__doc__, quick="few rounds, K = 2 only"), argv)
     rows = []
-    for k in (2,) if given.quick else (2, 16, 256):
-        row: dict[str, Any] = {"K": k, **time_ratios(k, 3 if given.quick else 9)}
+    for case in list(CASES)[:1] if given.quick else CASES:
+        row: dict[str, Any] = {"case": case, **time_ratios(case, 3 if given.quick else 9)}
         if not given.quick and sys.platform == "linux":
-            memory = {name: peak_memory(k, name) for name in works(*make(k))}
-            for ours, bare in PAIRS:
+            memory = {name: peak_memory(case, name) for name in works(*CASES[case]())}
+            for ours, bare in pairs(memory):
                 row[f"peak memory, {ours} / {bare}"] = memory[ours] / memory[bare]
         rows.append(row)
-    return report.write("cost", rows, given.folder, batch=BATCH, shape=[SIDE, SIDE])
+    shapes = {"images": [BATCH, SIDE, SIDE], "tokens": [TOKENS, LENGTH]}
+    return report.write("cost", rows, given.folder, **shapes)
 
 
 if __name__ == "__main__":

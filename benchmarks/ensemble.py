@@ -32,19 +32,22 @@ class Ensemble(nn.Module):
         self._template = [deepcopy(modules[0])]  # in a list: not a part of this module
         self.count = len(modules)
         self.members: Tensor | None = None
+        self.accepts = frozenset(getattr(modules[0], "accepts", ())) & {"hold"}
 
-    def forward(self, *inputs: Tensor, **_: Any) -> Tensor:
+    def forward(self, *inputs: Tensor, hold: Tensor | None = None, **_: Any) -> Tensor:
         """As each member's, (B, ...)."""
         assert self.members is not None
         shares = self.members.bincount(minlength=self.count)
         if not bool((shares == shares[0]).all()):
             raise ValueError(f"examples a member: {shares.tolist()}; allowed: as many of each")
         order = self.members.argsort(stable=True)
-        grouped = [t[order].unflatten(0, (self.count, -1)) for t in inputs]
-        template = self._template[0]
+        template, count = self._template[0], len(inputs)
+        told = [] if hold is None else [hold]
+        grouped = [t[order].unflatten(0, (self.count, -1)) for t in (*inputs, *told)]
 
         def one(parameters: dict[str, Tensor], *given: Tensor) -> Tensor:
-            found: Tensor = functional_call(template, parameters, given)
+            named = dict(zip(["hold"], given[count:], strict=False))
+            found: Tensor = functional_call(template, parameters, given[:count], named)
             return found
 
         out = vmap(one)(dict(zip(self.names, self.stacked, strict=True)), *grouped)
@@ -79,12 +82,13 @@ class EnsembleKernel(dca.CategoricalNoiseKernel):
         target_level: Any = None,
         label: Tensor | None = None,
         known: Any = None,
+        hold: Any = None,
     ) -> Any:
         """The transition; the label (B,) is needed."""
         for part in (self.net, self.adjustment):
             if isinstance(part, Ensemble):
                 part.members = label
-        return super().transition(x, level, target_level, None, known)
+        return super().transition(x, level, target_level, None, known, hold)
 
     def member(self, index: int) -> dca.CategoricalNoiseKernel:
         """The kernel of one law."""

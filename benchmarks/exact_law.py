@@ -66,10 +66,14 @@ _WEIGHTED = dca.InverseLevel(0.1)
 
 @dataclass(frozen=True)
 class Recipe:
-    """Phases by their share of the cost; `head` for a kernel with an adjustment head."""
+    """Phases by their share of the cost; `head` for a kernel with an adjustment head.
+
+    `every_hold`: one head that is told the hold is trained for all of them.
+    """
 
     phases: tuple[dca.Phase, ...]
     head: bool = False
+    every_hold: bool = False
 
 
 def _ca(denoising_weight: float) -> dca.ContrastiveAdjustment:
@@ -85,15 +89,22 @@ RECIPES = {
         (dca.Phase(dca.Denoising(level_weight=_WEIGHTED), 0.5), dca.Phase(_ca(0.01), 0.5))
     ),
     "default (adjustment head)": Recipe(dca.Schedule.default().phases, head=True),
+    "default, one head for every hold": Recipe(
+        dca.Schedule.default(holds=(0.0, 0.95)).phases, head=True, every_hold=True
+    ),
 }
 LIMITS = {"limit: denoising": None, "limit: CA, λ = 0": 0.0, "limit: CA, λ = 0.01": 0.01}
 
 
-def make_kernel(law: Law, noise: Noise, hold: float, head: bool) -> dca.CategoricalNoiseKernel:
+def make_kernel(
+    law: Law, noise: Noise, hold: float, head: bool, told_hold: bool = False
+) -> dca.CategoricalNoiseKernel:
     """The network, an MLP of width 128, and with `head` a small MLP that adjusts what it says."""
     corruption = noise.make(law.num_categories)
     net = dca.nn.MLP(law.num_categories, corruption.num_states, law.shape)
-    adjustment = dca.nn.AdjustmentMLP(law.num_categories, law.shape) if head else None
+    adjustment = None
+    if head:
+        adjustment = dca.nn.AdjustmentMLP(law.num_categories, law.shape, hold=told_hold)
     return dca.CategoricalNoiseKernel(net, corruption, hold, noise.carry_over, adjustment)
 
 
@@ -112,7 +123,8 @@ def passes_a_step(kernel: dca.CategoricalNoiseKernel, phase: dca.Phase, law: Law
         with FlopCounterMode(display=False) as trunk_flops:
             logits = kernel.net(x, b)
         with FlopCounterMode(display=False) as head_flops:
-            kernel.adjustment(logits, logits, b)
+            told = {"hold": b} if "hold" in getattr(kernel.adjustment, "accepts", ()) else {}
+            kernel.adjustment(logits, logits, b, **told)
         cost += 4 * head_flops.get_total_flops() / trunk_flops.get_total_flops()
     return cost
 
@@ -188,7 +200,7 @@ def run_job(job: Job) -> list[dict[str, Any]]:
         recipe = RECIPES[job.method]
         for law, seed in zip(laws, job.seeds, strict=True):
             torch.manual_seed(seed)
-            kernels.append(make_kernel(law, noise, job.holds[0], recipe.head))
+            kernels.append(make_kernel(law, noise, job.holds[0], recipe.head, recipe.every_hold))
         kernels, seconds = train(kernels, recipe, laws, job.passes, job.batch, job.seeds[0])
         parameters = sum(p.numel() for p in kernels[0].parameters())
         cost = {"seconds": round(seconds, 2), "parameters": parameters,
@@ -221,7 +233,7 @@ def jobs(noises: list[str], holds: tuple[float, ...], seeds: tuple[int, ...], pa
         if law == "patches" and noise.num_categories != 2:
             continue
         for method in methods:
-            if method == "denoising" or method in LIMITS:
+            if method == "denoising" or method in LIMITS or RECIPES[method].every_hold:
                 yield Job(name, law, seeds, method, holds, passes, batch)
             else:
                 yield from (Job(name, law, seeds, method, (h,), passes, batch) for h in holds)

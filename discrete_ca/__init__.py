@@ -13,6 +13,7 @@ from discrete_ca.chains import (
 )
 from discrete_ca.data import DiscreteData
 from discrete_ca.kernels import (
+    AutoregressiveKernel,
     CategoricalNoiseKernel,
     GaussianNoiseKernel,
     TransitionKernel,
@@ -26,11 +27,13 @@ from discrete_ca.objectives import (
     Phase,
     Schedule,
 )
+from discrete_ca.renoising import Renoising
 from discrete_ca.training import TrainConfig, Trainer
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AutoregressiveKernel",
     "CategoricalNoiseKernel",
     "ContrastiveAdjustment",
     "Denoising",
@@ -39,6 +42,7 @@ __all__ = [
     "InverseLevel",
     "Objective",
     "Phase",
+    "Renoising",
     "RunInfo",
     "Schedule",
     "TrainConfig",

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from discrete_ca import checks
+from discrete_ca.conditions import Conditions
 from discrete_ca.kernels import TransitionKernel
 
 _BAR_AFTER_SECONDS = 10.0
@@ -63,6 +64,7 @@ def run(
     level: checks.Level,
     steps: int | None = None,
     *,
+    hold: checks.Level | None = None,
     label: Tensor | None = None,
     known: checks.Known | None = None,
     generator: torch.Generator | None = None,
@@ -74,6 +76,7 @@ def run(
         x: starting states at `level`, (B, *S); see `TransitionKernel.corrupt` to make them.
         level: b.
         steps: how many states to yield; None goes on for ever.
+        hold: h, a number or (B,); None for the kernel's own.
         label: labels (B,), for networks that declare them.
         known: (mask, values), mask True = generate.
         generator: source of randomness.
@@ -88,10 +91,22 @@ def run(
         >>> len(list(states))
         4
     """
+    given = Conditions(label, known, _holds(hold, len(x), x.device))
+    yield from _run(kernel, x, level, steps, given, generator)
+
+
+def _run(
+    kernel: TransitionKernel,
+    x: Tensor,
+    level: checks.Level,
+    steps: int | None,
+    given: Conditions,
+    generator: torch.Generator | None,
+) -> Iterator[Tensor]:
     done = 0
     while steps is None or done < steps:
         with torch.no_grad():
-            x = kernel.transition(x, level, label=label, known=known).sample(generator)
+            x = given.step(kernel, x, level).sample(generator)
         yield x
         done += 1
 
@@ -125,18 +140,19 @@ def _anneal(
     levels: Sequence[float],
     correctors: int,
     draw: bool,
-    label: Tensor | None,
-    known: checks.Known | None,
+    given: Conditions,
     generator: torch.Generator | None,
     tick: Callable[[], None],
 ) -> Tensor:
     for b_x, b_y in pairwise(levels):
-        x = kernel.transition(x, b_x, b_y, label=label, known=known).sample(generator)
+        x = given.step(kernel, x, b_x, b_y).sample(generator)
         tick()
-        for state in run(kernel, x, b_y, correctors, label=label, known=known, generator=generator):
+        for state in _run(kernel, x, b_y, correctors, given, generator):
             x = state
             tick()
-    return read_out(kernel, x, levels[-1], draw=draw, label=label, known=known, generator=generator)
+    return read_out(
+        kernel, x, levels[-1], draw=draw, label=given.label, known=given.known, generator=generator
+    )
 
 
 def _in_chunks(
@@ -170,6 +186,13 @@ def _in_chunks(
 
 def _device(kernel: TransitionKernel) -> torch.device:
     return next((p.device for p in kernel.parameters()), torch.device("cpu"))
+
+
+def _holds(hold: checks.Level | None, count: int, device: torch.device) -> Tensor | None:
+    """Holds (N,), from one for all or one each; None for the kernel's own."""
+    if hold is None:
+        return None
+    return checks.holds(hold, torch.zeros(count, device=device))
 
 
 def _labels(label: Tensor | int | None, count: int, device: torch.device) -> Tensor | None:
@@ -207,8 +230,10 @@ def sample(
     correctors: int = 1,
     levels: Sequence[float] | None = None,
     lowest: float = 0.02,
+    hold: float | None = None,
     draw: bool = False,
     label: Tensor | int | None = None,
+    known: checks.Known | None = None,
     chunk: int = 256,
     generator: torch.Generator | None = None,
     progress: bool = True,
@@ -224,8 +249,11 @@ def sample(
         correctors: c, equal-level steps after each move.
         levels: the T + 1 levels, from 1 down; None for `cosine_levels`.
         lowest: the last level, where `levels` is None.
+        hold: h, in [0, 1]; None for the kernel's own.
         draw: read out by a draw instead of the mode.
         label: one label, or labels (N,), for networks that declare them.
+        known: (mask, values) of sites that are not drawn, such as padding, each of shape S or
+            (N, *S); mask True = generate.
         chunk: how many samples are run at once.
         generator: source of randomness.
         progress: show a bar when it takes longer than ten seconds.
@@ -248,12 +276,16 @@ def sample(
     checks.positive(correctors, "correctors", least=0)
     checks.positive(count, "count")
     labels = _labels(label, count, _device(kernel))
+    if known is not None:
+        known = checks.known_sites(
+            known, torch.empty((), device=_device(kernel)).expand(count, *shape)
+        )
     steps = (len(schedule) - 1) * (1 + correctors)
+    given = Conditions(labels, known, _holds(hold, count, _device(kernel)))
 
     def work(piece: slice, tick: Callable[[], None]) -> Tensor:
         x = kernel.initial(piece.stop - piece.start, tuple(shape), generator, _device(kernel))
-        part = None if labels is None else labels[piece]
-        return _anneal(kernel, x, schedule, correctors, draw, part, None, generator, tick)
+        return _anneal(kernel, x, schedule, correctors, draw, given[piece], generator, tick)
 
     z = _in_chunks(work, count, chunk, steps, progress)
     return (z, RunInfo(steps + 1, schedule)) if return_info else z
@@ -266,6 +298,7 @@ def variants(
     *,
     level: float = 0.2,
     steps: int = 20,
+    hold: float | None = None,
     label: Tensor | int | None = None,
     known: checks.Known | None = None,
     draw: bool = False,
@@ -284,6 +317,7 @@ def variants(
         n: how many variants.
         level: b.
         steps: equal-level steps.
+        hold: h, in [0, 1]: nearer to 1 is slower and more faithful; None for the kernel's own.
         label: one label, for networks that declare it.
         known: (mask, values), each of shape S; mask True = generate.
         draw: read out by a draw instead of the mode.
@@ -309,8 +343,9 @@ def variants(
         start = z.to(_device(kernel)).expand(count, *z.shape)
         pair = None if known is None else checks.known_sites(known, start)
         part = _labels(label, count, _device(kernel))
+        given = Conditions(part, pair, _holds(hold, count, _device(kernel)))
         x = kernel.corrupt(start, level, generator)
-        for state in run(kernel, x, level, steps, label=part, known=pair, generator=generator):
+        for state in _run(kernel, x, level, steps, given, generator):
             x = state
             tick()
         return read_out(kernel, x, level, draw=draw, label=part, known=pair, generator=generator)
@@ -329,8 +364,10 @@ def inpaint(
     correctors: int = 1,
     levels: Sequence[float] | None = None,
     lowest: float = 0.02,
+    hold: float | None = None,
     draw: bool = False,
     label: Tensor | int | None = None,
+    present: Tensor | None = None,
     chunk: int = 256,
     generator: torch.Generator | None = None,
     progress: bool = True,
@@ -352,8 +389,11 @@ def inpaint(
         correctors: c, equal-level steps after each move.
         levels: the T + 1 levels, from 1 down; None for `cosine_levels`.
         lowest: the last level, where `levels` is None.
+        hold: h, in [0, 1]; None for the kernel's own.
         draw: read out by a draw instead of the mode.
         label: one label, for networks that declare it.
+        present: which sites of the design are data and not padding, boolean, shape S; None for
+            all. No other may be masked.
         chunk: how many are run at once.
         generator: source of randomness.
         progress: show a bar when it takes longer than ten seconds.
@@ -364,7 +404,7 @@ def inpaint(
 
     Raises:
         TypeError: for a mask that is not boolean.
-        ValueError: for a mask of another shape than the design.
+        ValueError: for a mask of another shape than the design, or over padding.
 
     Example:
         >>> from discrete_ca import CategoricalNoiseKernel, corruption, nn
@@ -378,6 +418,10 @@ def inpaint(
         raise ValueError(f"mask has shape {tuple(mask.shape)}; allowed: {tuple(z.shape)}")
     if mask.dtype != torch.bool:
         raise TypeError(f"mask has dtype {mask.dtype}; allowed: torch.bool (True = generate)")
+    if present is not None:
+        over = int((mask & ~checks.sites(present, mask[None], "present", "data")).sum())
+        if over:
+            raise ValueError(f"mask has {over} sites of padding; allowed: sites of present alone")
     schedule = _schedule(levels, moves, lowest)
     checks.positive(correctors, "correctors", least=0)
     steps = (len(schedule) - 1) * (1 + correctors)
@@ -388,7 +432,8 @@ def inpaint(
         x = kernel.initial(count, tuple(z.shape), generator, _device(kernel))
         part = _labels(label, count, _device(kernel))
         known = checks.known_sites((mask, torch.where(mask, torch.zeros_like(z), z)), x)
-        return _anneal(kernel, x, schedule, correctors, draw, part, known, generator, tick)
+        given = Conditions(part, known, _holds(hold, count, _device(kernel)))
+        return _anneal(kernel, x, schedule, correctors, draw, given, generator, tick)
 
     found = _in_chunks(work, n, chunk, steps, progress)
     return (found, RunInfo(steps + 1, schedule)) if return_info else found

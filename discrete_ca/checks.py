@@ -77,6 +77,25 @@ def probability(value: float, name: str, *, below_one: bool = False) -> float:
     return number
 
 
+def holds(hold: float | Tensor, b: Tensor) -> Tensor:
+    """Holds h of the shape (B,) and dtype of the levels b, each within [0, 1].
+
+    Args:
+        hold: one number for the whole batch, or a tensor of shape () or (B,).
+        b: levels, (B,).
+
+    Raises:
+        ValueError: for another shape, or holds outside [0, 1].
+
+    Example:
+        >>> holds(0.5, torch.zeros(2))
+        tensor([0.5000, 0.5000])
+    """
+    if not isinstance(hold, Tensor):
+        hold = torch.tensor(probability(hold, "hold"), dtype=b.dtype)
+    return levels(hold, len(b), b.device, "hold").to(b.dtype)
+
+
 def positive(value: int, name: str, least: int = 1) -> int:
     """A whole number of at least `least`.
 
@@ -103,15 +122,38 @@ def known_sites(known: Known, x: Tensor) -> Known:
         torch.Size([2, 3])
     """
     mask, values = known
+    return sites(mask, x, "known mask"), _fitting(values, x, "known values")
+
+
+def sites(mask: Tensor, x: Tensor, name: str, true: str = "generate") -> Tensor:
+    """A boolean mask of sites, broadcast to the shape of `x`.
+
+    Args:
+        mask: shape (B, *S) or (*S).
+        x: states, (B, *S).
+        name: the argument's name, for errors.
+        true: what True stands for, for errors.
+
+    Raises:
+        TypeError: for a mask that is not boolean.
+        ValueError: for a shape that does not fit `x`.
+
+    Example:
+        >>> sites(torch.tensor([True, False]), torch.zeros(3, 2), "present").shape
+        torch.Size([3, 2])
+    """
     if mask.dtype != torch.bool:
-        raise TypeError(f"known mask has dtype {mask.dtype}; allowed: torch.bool (True = generate)")
-    for name, part in (("mask", mask), ("values", values)):
-        if part.shape not in (x.shape, x.shape[1:]):
-            raise ValueError(
-                f"known {name} has shape {tuple(part.shape)}; "
-                f"allowed: {tuple(x.shape)} or {tuple(x.shape[1:])}"
-            )
-    return mask.to(x.device).expand(x.shape), values.to(x.device).expand(x.shape)
+        raise TypeError(f"{name} has dtype {mask.dtype}; allowed: torch.bool (True = {true})")
+    return _fitting(mask, x, name)
+
+
+def _fitting(part: Tensor, x: Tensor, name: str) -> Tensor:
+    if part.shape not in (x.shape, x.shape[1:]):
+        raise ValueError(
+            f"{name} has shape {tuple(part.shape)}; "
+            f"allowed: {tuple(x.shape)} or {tuple(x.shape[1:])}"
+        )
+    return part.to(x.device).expand(x.shape)
 
 
 def spread(b: Tensor, like: Tensor) -> Tensor:

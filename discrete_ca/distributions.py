@@ -247,7 +247,10 @@ class CategoricalTransition(Transition):
         sites = fresh.nonzero(as_tuple=True)
         if not len(sites[0]):
             return y.clone()
-        z = self.law.sample_at(sites, generator)
+        if len(sites[0]) == y.numel():  # the same draws, without a copy of the logits
+            z = self.law.sample(generator).reshape(-1)
+        else:
+            z = self.law.sample_at(sites, generator)
         if self.corruption.linear:  # a site alone costs what it costs among others
             return y.index_put(sites, self.corruption.sample(z, level[sites[0]], generator))
         whole = torch.zeros_like(y).index_put(sites, z)

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from discrete_ca import checks, draws
+from discrete_ca.conditions import Conditions
 from discrete_ca.kernels import TransitionKernel
 from discrete_ca.masks import random_masks
 
@@ -52,17 +53,22 @@ class Objective(ABC):
         level_weight: weights over levels, b (B,) -> (B,); None for 1.
         known_share: share of the examples with some sites known, for kernels whose network is
             told (it declares `known`): what `inpaint` needs.
+        holds: range from which holds are drawn, evenly, one an example; None for the kernel's own.
+            Networks and heads that declare `hold` are told: one kernel then serves every hold.
     """
 
     levels: tuple[float, float] = (0.02, 1.0)
     level_weight: Callable[[Tensor], Tensor] | None = None
     known_share: float = 0.25
+    holds: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         low, high = self.levels
         if not 0.0 <= low <= high <= 1.0:
             raise ValueError(f"levels was {self.levels}; allowed: (low, high) within [0, 1]")
         checks.probability(self.known_share, "known_share")
+        if self.holds is not None and not 0.0 <= self.holds[0] <= self.holds[1] <= 1.0:
+            raise ValueError(f"holds was {self.holds}; allowed: (low, high) within [0, 1]")
 
     def __call__(
         self,
@@ -71,6 +77,7 @@ class Objective(ABC):
         level: checks.Level | None = None,
         label: Tensor | None = None,
         generator: torch.Generator | None = None,
+        present: Tensor | None = None,
     ) -> Tensor:
         """The losses of a batch.
 
@@ -80,6 +87,8 @@ class Objective(ABC):
             level: b, a number or shape (B,); None draws one an example.
             label: labels, shape (B,), for networks that declare them.
             generator: source of randomness.
+            present: which sites are data and not padding, boolean, shape (B, *S); None for all.
+                The others are known: they keep their values and count nothing.
 
         Returns:
             Losses in nats, shape (B,), differentiable in the kernel.
@@ -88,13 +97,20 @@ class Objective(ABC):
             b = self.draw_levels(z.shape[0], z.device, generator)
         else:
             b = checks.levels(level, z.shape[0], z.device)
-        known = None
+        mask = None if present is None else checks.sites(present, z, "present", "data")
         if getattr(kernel, "told_known", False) and self.known_share > 0:
-            known = (random_masks(z, self.known_share, generator), z)
+            drawn = random_masks(z, self.known_share, generator)
+            mask = drawn if mask is None else mask & drawn
+        known = None if mask is None else (mask, z)
         x = kernel.corrupt(z, b, generator)
         if known is not None:
             x = torch.where(known[0], x, z)
-        losses = self.losses(kernel, z, x, b, label, known, generator)
+        h = None
+        if self.holds is not None:
+            low, high = self.holds
+            h = low + (high - low) * draws.uniform((len(z),), z.device, generator)
+        given = Conditions(label, known, None if h is None else h.to(b))
+        losses = self.losses(kernel, z, x, b, given, generator)
         return losses if self.level_weight is None else losses * self.level_weight(b)
 
     def draw_levels(
@@ -113,11 +129,19 @@ class Objective(ABC):
         z: Tensor,
         x: Tensor,
         b: Tensor,
-        label: Tensor | None,
-        known: checks.Known | None,
+        given: Conditions,
         generator: torch.Generator | None,
     ) -> Tensor:
-        """The losses (B,) of clean z and its noisy x at levels b, before weighting."""
+        """The losses (B,) of clean z and its noisy x at levels b, before weighting.
+
+        Args:
+            kernel: the kernel.
+            z: clean data, (B, *S).
+            x: noisy data at levels b, (B, *S).
+            b: levels, (B,).
+            given: labels, known sites and holds.
+            generator: source of randomness.
+        """
 
 
 def _denoising(
@@ -125,11 +149,10 @@ def _denoising(
     z: Tensor,
     x: Tensor,
     b: Tensor,
-    label: Tensor | None,
-    known: checks.Known | None,
+    given: Conditions,
 ) -> Tensor:
     """``-log p_θ(z|x)``, (B,)."""
-    read_out = getattr(kernel.transition(x, b, label=label, known=known), "read_out", None)
+    read_out = getattr(given.step(kernel, x, b), "read_out", None)
     if read_out is None:
         raise ValueError(f"{type(kernel).__name__} has no read-out p(z|x) to denoise with")
     return -read_out.log_prob(z)
@@ -155,12 +178,11 @@ class Denoising(Objective):
         z: Tensor,
         x: Tensor,
         b: Tensor,
-        label: Tensor | None,
-        known: checks.Known | None,
+        given: Conditions,
         generator: torch.Generator | None,
     ) -> Tensor:
         """``-log p_θ(z|x)``, (B,)."""
-        return _denoising(kernel, z, x, b, label, known)
+        return _denoising(kernel, z, x, b, given)
 
 
 @dataclass(frozen=True)
@@ -204,28 +226,31 @@ class ContrastiveAdjustment(Objective):
         z: Tensor,
         x: Tensor,
         b: Tensor,
-        label: Tensor | None,
-        known: checks.Known | None,
+        given: Conditions,
         generator: torch.Generator | None,
     ) -> Tensor:
         """The contrastive losses, (B,)."""
         y, losses = torch.empty_like(x), torch.zeros(len(x), device=x.device)
         for rows, with_gradient in self._parts(len(x), x.device):
-            known_part = None if known is None else (known[0][rows], known[1][rows])
-            label_part = None if label is None else label[rows]
             with torch.set_grad_enabled(with_gradient and torch.is_grad_enabled()):
-                forward = kernel.transition(x[rows], b[rows], label=label_part, known=known_part)
+                forward = given[rows].step(kernel, x[rows], b[rows])
             with torch.no_grad():
                 y[rows] = forward.sample(generator)
             read_out = getattr(forward, "read_out", None)
             if self.denoising_weight > 0 and with_gradient and read_out is not None:
-                scale = min(1.0, 2 * (1 - kernel.hold)) * len(x) / len(rows)
-                term = -self.denoising_weight * scale * read_out.log_prob(z[rows])
+                term = -self._weights(kernel, given[rows]) * read_out.log_prob(z[rows])
+                term = term * len(x) / len(rows)
                 losses = losses + term.new_zeros(len(x)).index_copy(0, rows, term)
             if self.control_variate != 0:
                 losses = losses + self.control_variate * forward.log_prob(y)
             del forward, read_out  # they hold logits, which the next pass needs room for
-        return losses - kernel.transition(y, b, label=label, known=known).log_prob(x)
+        return losses - given.step(kernel, y, b).log_prob(x)
+
+    def _weights(self, kernel: TransitionKernel, given: Conditions) -> Tensor | float:
+        """λ' = λ min(1, 2 (1 - h)), one for all or one an example."""
+        if given.hold is None:
+            return self.denoising_weight * min(1.0, 2 * (1 - kernel.hold))
+        return self.denoising_weight * (2 * (1 - given.hold)).clamp(max=1.0)
 
     def _parts(self, count: int, device: torch.device) -> list[tuple[Tensor, bool]]:
         """Rows of the batch that the first pass takes together, and whether with gradient."""
@@ -281,16 +306,18 @@ class Schedule:
             raise ValueError(f"shares of phases were {shares}; allowed: > 0, summing to 1")
 
     @classmethod
-    def default(cls, adjust: float = 0.5) -> Schedule:
+    def default(cls, adjust: float = 0.5, holds: tuple[float, float] | None = None) -> Schedule:
         """The recommended recipe: denoise, then freeze and train the adjustment head by CA.
 
         The head leaves the read-out alone, so no denoising term is needed (λ = 0).
 
         Args:
             adjust: share of the budget for the head.
+            holds: range of holds that the head is trained for, which must be told; None for the
+                kernel's own.
         """
         denoise = Denoising(level_weight=InverseLevel(0.1))
-        head = ContrastiveAdjustment(denoising_weight=0.0)
+        head = ContrastiveAdjustment(denoising_weight=0.0, holds=holds)
         return cls(
             (
                 Phase(denoise, 1 - adjust, ("net",)),

@@ -395,6 +395,62 @@ def test_arguments_of_variants_are_checked(change, message):
         chains.variants(kernel_of(), **{"z": torch.zeros(3).long(), **change})
 
 
+# -- padding ---------------------------------------------------------------------------------------
+
+
+def lengths(*sizes, most=5):
+    return torch.arange(most) < torch.tensor(sizes)[:, None]
+
+
+@pytest.mark.parametrize("name", ["uniform-5", "absorbing-4", "ordinal-16", "matrix-callable"])
+@pytest.mark.parametrize("adjusted", [False, True])
+def test_no_step_touches_padding(name, adjusted, monkeypatch):
+    k = FAMILIES[name].num_categories
+    head = dca.nn.AdjustmentHead(k, dims=1, width=4) if adjusted else None
+    kernel = kernel_of(name, adjustment=head).double()
+    present, values = lengths(5, 3, 1), torch.full((3, 5), k - 1)
+    seen, transition = [], kernel.transition
+
+    def watched(x, *args, **kwargs):
+        seen.append(kwargs["known"])
+        step = transition(x, *args, **kwargs)
+        assert torch.equal(step.sample(seeded(1))[~present], values[~present])
+        assert torch.equal(step.read_out.sample(seeded(1))[~present], values[~present])
+        return step
+
+    monkeypatch.setattr(kernel, "transition", watched)
+    z = chains.sample(kernel, 3, (5,), moves=3, known=(present, values), generator=seeded(2))
+    assert torch.equal(z[~present], values[~present])
+    assert len(seen) == 7 and all(pair is not None for pair in seen)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 256])
+def test_each_sample_has_its_own_known_sites(chunk):
+    present = lengths(2, 5, 0, 4, 1)
+    values = torch.arange(25).reshape(5, 5) % 2
+    z = chains.sample(kernel_of(), 5, (5,), moves=2, known=(present, values), chunk=chunk)
+    assert torch.equal(z[~present], values[~present])
+    one = chains.sample(kernel_of(), 5, (5,), moves=2, known=(present[0], values[0]), chunk=chunk)
+    assert torch.equal(one[:, 2:], values[0, 2:].expand(5, 3))
+
+
+def test_known_sites_that_do_not_fit_the_samples_are_refused():
+    pair = (torch.ones(2, 5).bool(), torch.zeros(5).long())
+    with pytest.raises(ValueError, match=r"known mask has shape \(2, 5\); allowed: \(3, 5\)"):
+        chains.sample(kernel_of(), 3, (5,), moves=2, known=pair)
+
+
+def test_a_mask_over_padding_is_refused():
+    z, present = torch.tensor([0, 1, 1, 1, 1]), lengths(3)[0]
+    mask = torch.tensor([True, True, False, False, False])
+    found = chains.inpaint(kernel_of(), z, mask, present=present, n=4, moves=2)
+    assert torch.equal(found[:, 2:], z[2:].expand(4, 3))
+    with pytest.raises(ValueError, match="mask has 2 sites of padding; allowed: sites of present"):
+        chains.inpaint(kernel_of(), z, torch.ones(5).bool(), present=present, moves=2)
+    with pytest.raises(ValueError, match=r"present has shape \(4,\)"):
+        chains.inpaint(kernel_of(), z, mask, present=present[:4], moves=2)
+
+
 # -- inpainting ------------------------------------------------------------------------------------
 
 

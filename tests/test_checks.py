@@ -141,6 +141,15 @@ def test_known_sites_that_do_not_fit_are_refused(mask, values, error, message):
         checks.known_sites((mask, values), torch.zeros(2, 3))
 
 
+def test_masks_of_sites_say_what_they_are():
+    x = torch.zeros(2, 3)
+    assert checks.sites(torch.tensor([True, False, True]), x, "present").shape == (2, 3)
+    with pytest.raises(TypeError, match=r"present has dtype .*; allowed: torch.bool \(True = data"):
+        checks.sites(torch.ones(3), x, "present", "data")
+    with pytest.raises(ValueError, match=r"present has shape \(2,\); allowed: \(2, 3\) or \(3,\)"):
+        checks.sites(torch.ones(2).bool(), x, "present")
+
+
 @pytest.mark.parametrize("shape", [(), (3,), (2, 4, 5)])
 def test_spread_broadcasts_over_sites(shape):
     b = torch.arange(6.0)

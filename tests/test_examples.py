@@ -8,11 +8,11 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "docs/examples"
 
 
-def run(name):
+def run(name, **options):
     spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.main()
+    return module.main(**options)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,15 @@ def run(name):
 )
 def test_example(name, low, high):
     assert low <= run(name) <= high
+
+
+def test_text(tmp_path, capsys):
+    """By chance, 12 % of the pairs of letters occur in the passage."""
+    assert 0.3 <= run("text", length=16, steps=200, width=32) <= 1.0
+    assert "filled in, 'r Ty' in the text" in capsys.readouterr().out
+    (tmp_path / "own.txt").write_text("abc" * 40)
+    assert 0.0 <= run("text", data=str(tmp_path / "own.txt"), length=8, steps=4, width=8) <= 1.0
+    assert "filled in, 'ca' in the text" in capsys.readouterr().out
 
 
 def test_examples_are_short():

@@ -214,6 +214,105 @@ def test_networks_that_are_told_are_trained_with_random_masks():
     assert torch.equal(y[~first], z[~first]) and torch.equal(x[~first], z[~first])
 
 
+class Own(nn.Module):
+    """Logits of each site from its own state and the level alone."""
+
+    def __init__(self, states):
+        super().__init__()
+        g = torch.Generator().manual_seed(5)
+        self.table = nn.Parameter(torch.randn(states, 4, generator=g, dtype=torch.float64))
+
+    def forward(self, x, b):
+        return self.table[x] * (1 + b.to(self.table).reshape(-1, *(1,) * x.ndim))
+
+
+class Informed(Own):
+    """The same, told which sites are known."""
+
+    def forward(self, x, b, known=None):
+        return super().forward(x, b)
+
+
+class Watched(dca.CategoricalNoiseKernel):
+    """Remembers every state that a step starts from."""
+
+    def transition(self, x, *args, **kwargs):
+        self.__dict__.setdefault("seen", []).append((x, kwargs["known"]))
+        return super().transition(x, *args, **kwargs)
+
+
+PADDED = torch.arange(5) < torch.tensor([[5], [3], [1], [4]])
+
+
+@pytest.mark.parametrize("net", [Own, Informed])
+@pytest.mark.parametrize("noise", [dca.corruption.Uniform, dca.corruption.Absorbing])
+@pytest.mark.parametrize(
+    "objective",
+    [
+        dca.Denoising(),
+        dca.ContrastiveAdjustment(denoising_weight=0.0),
+        dca.ContrastiveAdjustment(denoising_weight=0.5, denoising_fraction=1.0),
+        dca.ContrastiveAdjustment(denoising_weight=0.0, control_variate=0.5),
+    ],
+)
+def test_padding_is_never_noised_and_counts_nothing(net, noise, objective):
+    """The loss of each row is that of its present sites alone, as a row without padding."""
+    family = noise(4)
+    kernel = Watched(net(family.num_states), family, hold=0.5, carry_over=False)
+    z = torch.randint(0, 4, (4, 5), generator=torch.Generator().manual_seed(0))
+    z[~PADDED] = 3
+    b = torch.tensor([0.2, 0.4, 0.6, 0.9])
+    g = torch.Generator().manual_seed(1)
+    losses = objective(kernel, z, b, generator=g, present=PADDED)
+    for state, known in kernel.seen:
+        assert torch.equal(state[~PADDED], z[~PADDED])
+        assert not bool((known[0] & ~PADDED).any())
+    x, y = kernel.seen[0][0], kernel.seen[-1][0]
+    for i, mask in enumerate(kernel.seen[0][1][0]):  # known sites are a row's absent ones too
+        rows = [t[i : i + 1, mask] for t in (z, x, y)]
+        plain = dca.CategoricalNoiseKernel(Own(family.num_states), family, 0.5, carry_over=False)
+        forward, back = (plain.transition(rows[j], b[i : i + 1]) for j in (1, 2))
+        denoise = -forward.read_out.log_prob(rows[0])
+        if isinstance(objective, dca.Denoising):
+            wanted = denoise
+        else:
+            wanted = objective.denoising_weight * denoise - back.log_prob(rows[1])
+            wanted = wanted + objective.control_variate * forward.log_prob(rows[2])
+        torch.testing.assert_close(losses[i], wanted[0])
+
+
+def test_padding_has_no_gradient():
+    """States that stand in padding alone leave the network as it is."""
+    kernel = dca.CategoricalNoiseKernel(Own(5), dca.corruption.Absorbing(4), carry_over=False)
+    z = torch.where(PADDED, torch.zeros(4, 5).long(), 3)
+    for objective in (dca.Denoising(), dca.ContrastiveAdjustment()):
+        objective(kernel, z, 0.5, present=PADDED).sum().backward()
+        slope = kernel.net.table.grad
+        assert slope[4].any() and not slope[3].any()  # the mask's row, the pad's row
+
+
+def test_all_present_is_the_same_as_nothing_said():
+    for net in (Own, Informed):
+        kernel = dca.CategoricalNoiseKernel(net(4), dca.corruption.Uniform(4))
+        z = torch.randint(0, 4, (16, 3))
+        pair = [
+            dca.ContrastiveAdjustment()(
+                kernel, z, generator=torch.Generator().manual_seed(2), present=present
+            )
+            for present in (None, torch.ones(16, 3).bool())
+        ]
+        torch.testing.assert_close(*pair)
+
+
+def test_presence_that_does_not_fit_is_refused():
+    kernel = dca.CategoricalNoiseKernel(Own(4), dca.corruption.Uniform(4))
+    z = torch.zeros(2, 3).long()
+    with pytest.raises(ValueError, match=r"present has shape \(2,\); allowed: \(2, 3\) or \(3,\)"):
+        dca.Denoising()(kernel, z, present=torch.ones(2).bool())
+    with pytest.raises(TypeError, match="present has dtype torch.float32; allowed: torch.bool"):
+        dca.Denoising()(kernel, z, present=torch.ones(2, 3))
+
+
 class Redraw(dca.TransitionKernel):
     """A user's own kernel without a read-out, scalar sites."""
 

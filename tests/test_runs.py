@@ -115,6 +115,67 @@ def test_networks_fit_the_data():
     assert build_kernel(config(net={"labels": True}), SEQUENCES).told_label
 
 
+TOKENS = DiscreteData(torch.randint(0, 5, (20, 16)), 5)
+VOICES = DiscreteData(torch.randint(0, 5, (20, 4, 16)), 5)
+
+
+def test_networks_fit_sequences():
+    for data, channels in ((TOKENS, None), (VOICES, 4)):
+        kernel = build_kernel(config(), data)
+        assert isinstance(kernel.net, dca.nn.Transformer) and kernel.net.channels == channels
+        assert isinstance(kernel.adjustment, dca.nn.AdjustmentHead) and kernel.adjustment.dims == 1
+        assert kernel.told_known
+        z = dca.sample(kernel, 2, data.shape, moves=2)
+        assert z.shape == (2, *data.shape)
+        conv = build_kernel(config(net={"kind": "conv", "depth": 3, "width": 8}), data).net
+        assert isinstance(conv, dca.nn.DilatedConv) and len(conv.blocks) == 3
+        flat = build_kernel(config(net={"kind": "mlp", "depth": 1}), data).net
+        assert isinstance(flat, dca.nn.MLP) and len(flat.layers) == 1
+    parts = {"depth": 2, "heads": 8, "width": 32, "tied": True}
+    net = build_kernel(config(net=parts), TOKENS).net
+    assert (len(net.blocks), net.blocks[0].heads, net.tied) == (2, 8, True)
+    assert isinstance(build_kernel(config(net={"kind": "transformer"}), SEQUENCES).net.blocks[3],
+                      dca.nn.transformer.Block)  # fmt: skip
+
+
+def test_large_vocabularies_have_no_head():
+    data = DiscreteData(torch.zeros(4, 16).long(), 2000)
+    with pytest.raises(ConfigError, match="kernel.head was true, but the data have 2000 categ"):
+        build_kernel(config(), data)
+    assert build_kernel(config(kernel={"head": False}), data).adjustment is None
+
+
+def test_texts(tmp_path):
+    (tmp_path / "x.txt").write_text("to be or not to be")
+    source = str(tmp_path / "x.txt")
+    data = config(data={"source": source, "length": 6}).data.load()
+    assert data.shape == (6,) and data.num_categories == 7
+    plain = config(data={"source": source, "length": 9, "tokenizer": "bytes"}).data.load()
+    assert plain.num_categories == 256
+    for parts, message in (
+        ({"source": source, "binarize": 3.0}, "data.binarize was 3.0, but .* is a text"),
+        ({"source": source, "split": "test"}, "data.split was 'test', but .* 'train'"),
+        ({"source": "mnist16", "length": 3}, "data.length was 3, but 'mnist16' is no text"),
+        ({"source": "mnist16", "tokenizer": "bytes"}, "data.tokenizer was 'bytes'"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            config(data=parts).data.load()
+
+
+def test_a_run_of_text_keeps_its_tokenizer(tmp_path):
+    data = dca.data.load_text(["to be or not to be"], length=6)
+    kernel = build_kernel(config(net={"kind": "mlp"}), data)
+    runs.save_model(tmp_path, kernel, data)
+    saved = runs.load_run(tmp_path)
+    assert saved.tokenizer.to_dict() == data.tokenizer.to_dict()
+    assert runs.load_run(tmp_path / "model").tokenizer.size == 7
+    dca.data.Characters("abc").save(tmp_path / "model")
+    with pytest.raises(CheckpointError, match="tokenizer.json' has 3 categories; allowed: 7, as"):
+        runs.load_run(tmp_path)
+    (tmp_path / "model/tokenizer.json").unlink()
+    assert runs.load_run(tmp_path).tokenizer is None
+
+
 def test_users_own_classes_get_what_they_declare():
     here = __name__
     run = config(net={"kind": f"{here}:Free"}, kernel={"corruption": f"{here}:Leak", "head": False})
@@ -147,12 +208,22 @@ def test_token_noise_has_the_frequencies_of_the_data():
         ({"net": {"kind": "builtins:dict"}}, "net dict: "),
         ({"net": {"kind": "types:SimpleNamespace"}}, "net SimpleNamespace: |allowed: a torch.nn"),
         ({"net": {"width": 0}}, "net.width was 0; allowed: >= 1"),
+        ({"net": {"depth": 0}}, "net.depth was 0; allowed: >= 1"),
+        ({"net": {"kind": "transformer", "width": 12}}, "net.width was 12 with net.heads = 4"),
         ({"kernel": {"corruption": f"{__name__}:Redraw"}}, "allowed: a Corruption"),
     ],
 )
 def test_what_cannot_be_built_is_refused_by_name(parts, message):
     with pytest.raises(ConfigError, match=message):
         build_kernel(config(**parts), SEQUENCES)
+
+
+def test_networks_of_sequences_refuse_other_shapes():
+    cube = DiscreteData(torch.randint(0, 2, (5, 3, 8, 8)), 2)
+    with pytest.raises(
+        ConfigError, match=r"net.kind was conv, but the data have shape \(3, 8, 8\)"
+    ):
+        build_kernel(config(net={"kind": "conv"}), cube)
 
 
 def test_labels_are_refused_where_the_data_have_none():

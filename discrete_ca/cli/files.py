@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from discrete_ca import data, drawing
-from discrete_ca.data import transforms
+from discrete_ca.data import Tokenizer, transforms
 from discrete_ca.data.images import SUFFIXES as PICTURES
 from discrete_ca.data.images import pixels
 from discrete_ca.data.sources import array_file, reading
@@ -54,10 +55,17 @@ def check_output(path: Path, shape: tuple[int, ...]) -> None:
         raise ConfigError(f"out was {path}, which is a folder; allowed: a file")
 
 
-def write(path: Path, z: Tensor, num_categories: int, columns: int = 8) -> None:
-    """Write states (N, *S) in the format of the suffix.
+def write(
+    path: Path,
+    z: Tensor,
+    num_categories: int,
+    columns: int = 8,
+    tokenizer: Tokenizer | None = None,
+) -> None:
+    r"""Write states (N, *S) in the format of the suffix.
 
-    .npz and .npy hold integers, .txt one example a line, .png a grid, .gif one frame an example.
+    .npz and .npy hold integers, .txt one example a line (as text where there is a tokenizer, line
+    breaks written as \n), .png a grid, .gif one frame an example.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = path.suffix.lower()
@@ -65,6 +73,9 @@ def write(path: Path, z: Tensor, num_categories: int, columns: int = 8) -> None:
         drawing.grid(z, columns, num_categories).save(path)
     elif suffix == ".gif":
         drawing.save_film([drawing.grid(one[None], 1, num_categories, 8) for one in z], path)
+    elif suffix == ".txt" and tokenizer is not None:
+        texts = [_escaped(tokenizer.decode(row)) for row in z]
+        path.write_text("".join(text + "\n" for text in texts), encoding="utf-8")
     elif suffix == ".txt":
         rows = z.reshape(len(z), -1).tolist()
         path.write_text("".join(" ".join(map(str, row)) + "\n" for row in rows), encoding="utf-8")
@@ -81,6 +92,7 @@ def read_design(
     shape: tuple[int, ...],
     num_categories: int,
     settings: Mapping[str, Any] | None = None,
+    tokenizer: Tokenizer | None = None,
 ) -> Tensor:
     """One design of shape S, read as the data of its run were.
 
@@ -92,6 +104,7 @@ def read_design(
         num_categories: K.
         settings: `binarize`, `quantize` and `states_key` of the run's data; without the first two a
             picture's grey levels are divided evenly among the categories.
+        tokenizer: makes categories of a .txt file, one example a line, as `write` writes them.
 
     Raises:
         DataError: for files that cannot be read or do not fit.
@@ -100,6 +113,8 @@ def read_design(
     path = Path(name)
     if name in ("test", "train") and not path.exists():
         states = _digits(source, name, num_categories)
+    elif tokenizer is not None and path.suffix.lower() == ".txt":
+        states, place = _line(path, place, tokenizer), 0
     else:
         states = _examples(path, shape, num_categories, settings or {})
     if states.shape[1:] != shape:
@@ -198,6 +213,25 @@ def _picture(path: Path, grey: bool = False) -> Tensor:
                 return torch.from_numpy(pixels(image.convert("L") if grey else image))
         except UnidentifiedImageError as error:
             raise DataError(f"{path} is not a picture that can be read") from error
+
+
+_ESCAPES = {"\\": "\\", "n": "\n", "r": "\r"}
+
+
+def _escaped(text: str) -> str:
+    for letter, character in _ESCAPES.items():
+        text = text.replace(character, "\\" + letter)
+    return text
+
+
+def _line(path: Path, place: int, tokenizer: Tokenizer) -> Tensor:
+    """The categories of one line of text, (1, T)."""
+    with reading(path):
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        if place >= len(lines):
+            raise DataError(f"line {place} was asked for; allowed: an index below {len(lines)}")
+        text = re.sub(r"\\([\\nr])", lambda found: _ESCAPES[found[1]], lines[place])
+        return tokenizer.encode(text)[None]
 
 
 def _rows(path: Path) -> Tensor:

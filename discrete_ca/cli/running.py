@@ -14,6 +14,7 @@ from torch import Tensor
 from discrete_ca import chains, runs
 from discrete_ca.cli import files
 from discrete_ca.cli.terminal import Place, best_device, console
+from discrete_ca.data import Tokenizer
 from discrete_ca.errors import ConfigError
 
 
@@ -59,7 +60,8 @@ class _Running:
             if given is not None and out.resolve() == Path(files.split_index(given)[0]).resolve():
                 raise ConfigError(f"out was {out}, which is read; allowed: another file")
         settings = saved.about.get("config", {}).get("data", {})
-        return Opened(saved.kernel.to(best_device()), shape, saved.num_categories, out, settings)
+        kernel = saved.kernel.to(best_device())
+        return Opened(kernel, shape, saved.num_categories, out, settings, saved.tokenizer)
 
     def write(self, run: Opened, chain: Callable[..., Any], *given: Any, **settings: Any) -> Tensor:
         """Run a chain, write what it drew and say what it cost."""
@@ -70,7 +72,7 @@ class _Running:
             generator=torch.Generator().manual_seed(self.seed),
         )  # fmt: skip
         z = z.cpu()
-        files.write(run.out, z, run.num_categories)
+        files.write(run.out, z, run.num_categories, tokenizer=run.tokenizer)
         console.print(
             f"{len(z)} written to {run.out}: {info.nfe} network evaluations each, "
             f"{time.monotonic() - begun:.1f} s."
@@ -80,17 +82,20 @@ class _Running:
 
 @dataclass(frozen=True)
 class Opened:
-    """A run that is ready to be run: the kernel, S, K, the output, the data's settings."""
+    """A run that is ready to be run: the kernel, S, K, the output, how its data were read."""
 
     kernel: Any
     shape: tuple[int, ...]
     num_categories: int
     out: Path
     settings: dict[str, Any]
+    tokenizer: Tokenizer | None
 
     def design(self, source: str) -> Tensor:
         """A design, read as the run's data were."""
-        return files.read_design(source, self.shape, self.num_categories, self.settings)
+        return files.read_design(
+            source, self.shape, self.num_categories, self.settings, self.tokenizer
+        )
 
 
 @dataclass(frozen=True)

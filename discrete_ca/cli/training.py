@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import tyro
@@ -69,7 +69,7 @@ class Train:
         trainer.fit(resume=self.resume)
         if not first:
             return
-        kernel.save_pretrained(folder / runs.MODEL)
+        runs.save_model(folder, kernel, examples)
         training = {
             "steps": trainer.step, "seconds": round(trainer.seconds, 1), "parameters": count,
             "processes": trainer.processes.count, "steps_skipped": trainer.skipped,
@@ -83,12 +83,13 @@ class Train:
 
 
 def _with_whole_paths(run: RunConfig) -> RunConfig:
-    """A source that is a path, from the root: the run is read from other folders too."""
-    source = Path(run.data.source).expanduser()
-    if run.data.source in NAMES or not source.exists():
-        return run
-    data = dataclasses.replace(run.data, source=str(source.resolve()))
-    return dataclasses.replace(run, data=data)
+    """A source or tokenizer that is a path, from the root: the run is read elsewhere too."""
+    whole: dict[str, Any] = {}
+    for name in ("source", "tokenizer"):
+        given = getattr(run.data, name)
+        if given not in (None, *NAMES) and Path(given).expanduser().exists():
+            whole[name] = str(Path(given).expanduser().resolve())
+    return dataclasses.replace(run, data=dataclasses.replace(run.data, **whole))
 
 
 def _dry_run(run: RunConfig, trainer: Trainer, examples: DiscreteData | StreamedData) -> None:

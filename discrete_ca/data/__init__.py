@@ -4,15 +4,31 @@ from discrete_ca.data.dataset import DiscreteData
 from discrete_ca.data.loading import load
 from discrete_ca.data.mapped import MappedData
 from discrete_ca.data.streams import StreamedData, stream
+from discrete_ca.data.text import load_text
+from discrete_ca.data.tokenizers import (
+    Bytes,
+    Characters,
+    Subwords,
+    Tokenizer,
+    load_tokenizer,
+    train_bpe,
+)
 from discrete_ca.data.transforms import Transform, binarize, quantize
 
 __all__ = [
+    "Bytes",
+    "Characters",
     "DiscreteData",
     "MappedData",
     "StreamedData",
+    "Subwords",
+    "Tokenizer",
     "Transform",
     "binarize",
     "load",
+    "load_text",
+    "load_tokenizer",
     "quantize",
     "stream",
+    "train_bpe",
 ]

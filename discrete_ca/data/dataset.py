@@ -9,6 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from discrete_ca.data.tokenizers import Tokenizer
 from discrete_ca.errors import DataError
 from discrete_ca.orders import Order
 
@@ -24,16 +25,21 @@ class DiscreteData:
         num_categories: K; None for the largest value + 1, and at least 2.
         labels: integer labels, shape (N,), or None.
         name: what the data are called in reports.
+        present: which sites are data and not padding, boolean, (N, *S), or None for all.
+        tokenizer: what made categories of text, or None.
         label_names: what each label is called, where that is known.
 
     Attributes:
         num_categories: K.
         labels: long, shape (N,), or None.
         name: as given.
+        present: boolean, shape (N, *S), or None.
+        tokenizer: as given.
         label_names: a tuple, or None.
 
     Raises:
-        DataError: for other dtypes, values out of range, no examples, or labels that do not fit.
+        DataError: for other dtypes, values out of range, no examples, labels or `present` that do
+            not fit, or a tokenizer of another number of categories.
 
     Example:
         >>> data = DiscreteData(torch.tensor([[0, 2], [1, 1]]), labels=torch.tensor([5, 6]))
@@ -44,6 +50,7 @@ class DiscreteData:
     """
 
     labels: Tensor | None
+    present: Tensor | None
 
     def __init__(
         self,
@@ -51,10 +58,13 @@ class DiscreteData:
         num_categories: int | None = None,
         labels: Tensor | None = None,
         name: str = "data",
+        present: Tensor | None = None,
+        tokenizer: Tokenizer | None = None,
         label_names: Sequence[str] | None = None,
     ) -> None:
         states, highest = whole(torch.as_tensor(states), "states")
-        self._describe(highest, len(states), num_categories, labels, name, label_names)
+        self._describe(highest, len(states), num_categories, labels, name, tokenizer, label_names)
+        self.present = None if present is None else _present(torch.as_tensor(present), states)
         self.labels = None if self.labels is None else self.labels.long()
         self._states = states.to(narrowest(self.num_categories))
 
@@ -65,6 +75,7 @@ class DiscreteData:
         num_categories: int | None,
         labels: Tensor | None,
         name: str,
+        tokenizer: Tokenizer | None,
         label_names: Sequence[str] | None,
     ) -> None:
         """Check and set what is known of N examples whose largest state is `highest`."""
@@ -78,7 +89,12 @@ class DiscreteData:
                     f"labels hold the value {last}; allowed: 0 .. one below the "
                     f"{len(label_names)} of label_names"
                 )
-        self.labels, self.name = labels, name
+        if tokenizer is not None and tokenizer.size != self.num_categories:
+            raise DataError(
+                f"tokenizer has {tokenizer.size} categories; allowed: {self.num_categories}, "
+                "as the data have"
+            )
+        self.labels, self.name, self.tokenizer = labels, name, tokenizer
         self.label_names = None if label_names is None else tuple(map(str, label_names))
 
     @property
@@ -174,6 +190,7 @@ class DiscreteData:
     def _part(self, index: Tensor) -> Self:
         part = copy.copy(self)
         part.labels = None if self.labels is None else self.labels[index]
+        part.present = None if self.present is None else self.present[index]
         part._states = self._states[index]
         return part
 
@@ -222,8 +239,27 @@ def whole(values: Tensor, name: str) -> tuple[Tensor, int]:
     return values, high
 
 
+def _present(present: Tensor, states: Tensor) -> Tensor:
+    if present.dtype != torch.bool:
+        raise DataError(f"present has dtype {present.dtype}; allowed: torch.bool (True = data)")
+    if present.shape != states.shape:
+        raise DataError(f"present has shape {tuple(present.shape)}; allowed: {tuple(states.shape)}")
+    nothing = ~present.reshape(len(present), -1).any(1)
+    if bool(nothing.any()):
+        raise DataError(
+            f"present is False at every site of example {int(nothing.long().argmax())}; "
+            "allowed: at least one site an example"
+        )
+    return present
+
+
 def narrowest(num_categories: int) -> torch.dtype:
-    """The smallest dtype that holds 0 .. K - 1 and that torch computes with."""
+    """The smallest dtype that holds 0 .. K - 1.
+
+    Example:
+        >>> narrowest(256), narrowest(50_257)
+        (torch.uint8, torch.int32)
+    """
     for dtype in (torch.uint8, torch.int16, torch.int32):
         if num_categories - 1 <= torch.iinfo(dtype).max:
             return dtype

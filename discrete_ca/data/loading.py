@@ -103,7 +103,7 @@ def load(
     states = transform(values, generator)
     if num_categories is None:
         num_categories = transform.num_categories or made
-    return DiscreteData(states, num_categories, labels, name, label_names)
+    return DiscreteData(states, num_categories, labels, name, label_names=label_names)
 
 
 def _read(

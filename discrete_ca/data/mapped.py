@@ -75,7 +75,8 @@ class MappedData(DiscreteData):
         highest = self._highest() if self._checked else self._read(np.zeros(1, dtype=np.int64))[1]
         if num_categories is None:
             num_categories = self._transform.num_categories or made
-        self._describe(highest, count, num_categories, labels, name, label_names)
+        self._describe(highest, count, num_categories, labels, name, None, label_names)
+        self.present = None
         if self.labels is not None:
             self.labels = self.labels.to(narrowest(int(self.labels.max()) + 1))
 

@@ -53,6 +53,9 @@ class TransitionKernel(serialization.Configured, nn.Module, ABC):
     ) -> Transition:
         """The law of the next state.
 
+        A kernel that can be run at any hold also declares ``hold=None``: h, a number or (B,), in
+        place of its own.
+
         Args:
             x: states at `level`, shape (B, *S).
             level: b_x, a number or shape (B,).
@@ -185,8 +188,8 @@ def declared(net: nn.Module, names: Sequence[str]) -> frozenset[str]:
 class NetworkKernel(TransitionKernel):
     """A kernel around a network ``net(x, b, label=None, known=None)``.
 
-    `label` and `known` (the mask, True = generate) are passed only where the network's forward
-    declares them; the known values already stand in x.
+    `label`, `known` (the mask, True = generate) and `hold` (of the step) are passed only where the
+    network's forward declares them; the known values already stand in x.
     """
 
     net: nn.Module
@@ -194,7 +197,7 @@ class NetworkKernel(TransitionKernel):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
-        self._declared = declared(net, ["label", "known"])
+        self._declared = declared(net, ["label", "known", "hold"])
 
     @property
     def told_known(self) -> bool:
@@ -207,7 +210,12 @@ class NetworkKernel(TransitionKernel):
         return "label" in self._declared
 
     def _apply_net(
-        self, x: Tensor, b: Tensor, label: Tensor | None, known: checks.Known | None
+        self,
+        x: Tensor,
+        b: Tensor,
+        label: Tensor | None,
+        known: checks.Known | None,
+        hold: Tensor | None = None,
     ) -> Tensor:
         if label is not None and not self.told_label:
             raise ValueError(
@@ -218,6 +226,8 @@ class NetworkKernel(TransitionKernel):
             extra["label"] = label
         if self.told_known:
             extra["known"] = None if known is None else known[0]
+        if "hold" in self._declared:
+            extra["hold"] = hold
         out: Tensor = self.net(x, b, **extra)
         return out
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from discrete_ca import checks
 from discrete_ca.corruption import Absorbing, Corruption
 from discrete_ca.distributions import Categorical, CategoricalTransition
-from discrete_ca.kernels.base import NetworkKernel
+from discrete_ca.kernels.base import NetworkKernel, declared
 
 
 class CategoricalNoiseKernel(NetworkKernel):
@@ -29,8 +29,8 @@ class CategoricalNoiseKernel(NetworkKernel):
         carry_over: take sites whose state tells z for certain (absorbing noise: those not masked)
             as known in p_θ(z|x). Off, every site may change (the paper's form).
         adjustment: a small network ``(log_pz, evidence, b) -> logits``, each (B, *S, K), that
-            equal-level steps use in place of the read-out (theory, section 9). Read-outs, moves
-            between levels and likelihoods keep the denoiser's.
+            equal-level steps use in place of the read-out (theory, section 9); one that declares
+            `hold` is told it. Read-outs, moves between levels and likelihoods keep the denoiser's.
         lag: the paper's w; see `with_lag`.
 
     Raises:
@@ -66,6 +66,7 @@ class CategoricalNoiseKernel(NetworkKernel):
                 )
         self.carry_over = carry_over
         self.adjustment = adjustment
+        self._head_told_hold = adjustment is not None and "hold" in declared(adjustment, ["hold"])
         if lag is not None and not isinstance(corruption, Absorbing):
             raise ValueError(f"lag was given with {type(corruption).__name__}; allowed: Absorbing")
         self.lag = None if lag is None else checks.probability(lag, "lag")
@@ -82,10 +83,17 @@ class CategoricalNoiseKernel(NetworkKernel):
         """
         return cls(net, corruption, carry_over=False, lag=lag)
 
-    def holds(self, b_x: Tensor, b_y: Tensor) -> Tensor:
-        """The nominal h of a step from b_x to b_y, shape (B,), before the coupling bounds it."""
+    def holds(self, b_x: Tensor, b_y: Tensor, hold: float | Tensor | None = None) -> Tensor:
+        """The nominal h of a step from b_x to b_y, shape (B,), before the coupling bounds it.
+
+        Raises:
+            ValueError: for a `hold` that is not allowed, or where the kernel has a lag.
+        """
+        if hold is not None and self.lag is not None:
+            raise ValueError("hold was given; allowed: None, since the kernel has a lag")
         if self.lag is None:
-            return torch.full_like(b_x, self.hold)
+            given = self.hold if hold is None else hold
+            return checks.holds(given, b_x)
         scrambled = 1 - self.lag * b_x
         held = self.lag * (1 - b_y) / scrambled.clamp_min(1e-30)
         return torch.where(scrambled > 0, held, 1.0).clamp(0.0, 1.0)
@@ -97,16 +105,19 @@ class CategoricalNoiseKernel(NetworkKernel):
         target_level: checks.Level | None = None,
         label: Tensor | None = None,
         known: checks.Known | None = None,
+        hold: float | Tensor | None = None,
     ) -> CategoricalTransition:
         """The law of the next state; see `TransitionKernel.transition`.
+
+        A `hold`, a number or (B,), takes the place of the kernel's own.
 
         Known sites keep their values: they are put into x unnoised, the read-out is a point mass
         there, and a network that declares `known` is told which they are (theory, section 6).
 
         Raises:
             TypeError: for states or masks of the wrong dtype.
-            ValueError: for states, levels, labels or masks out of range or of the wrong shape,
-                or logits of the wrong shape.
+            ValueError: for states, levels, holds, labels or masks out of range or of the wrong
+                shape, a hold for a kernel with a lag, or logits of the wrong shape.
             NonFiniteError: (when the law is used) for NaN logits.
         """
         checks.states(x, self.corruption.num_states)
@@ -118,7 +129,8 @@ class CategoricalNoiseKernel(NetworkKernel):
             fixed = known[1].masked_fill(known[0], 0)  # values at generated sites mean nothing
             checks.states(fixed, self.corruption.num_categories, "known values")
             x = torch.where(known[0], x, known[1])
-        read_out = self._law(self._apply_net(x, b_x, label, known), x, known, self.net)
+        holds = self.holds(b_x, b_y, hold)
+        read_out = self._law(self._apply_net(x, b_x, label, known, holds), x, known, self.net)
         head = self.adjustment if equal else None
 
         def adjust(read_out: Categorical) -> Categorical:
@@ -126,12 +138,12 @@ class CategoricalNoiseKernel(NetworkKernel):
             log_pz = read_out.log_probs
             evidence = self.corruption.log_likelihood(x, b_x).to(log_pz.dtype)
             nothing = (evidence == -torch.inf).all(-1, keepdim=True)  # known sites at level 1
+            told = {"hold": holds} if self._head_told_hold else {}
             with torch.set_grad_enabled(gradient):  # as when the transition was asked for
-                return self._law(
-                    head(log_pz, evidence.masked_fill(nothing, 0.0), b_x), x, known, head
-                )
+                logits = head(log_pz, evidence.masked_fill(nothing, 0.0), b_x, **told)
+                return self._law(logits, x, known, head)
 
-        gradient, holds = torch.is_grad_enabled(), self.holds(b_x, b_y)
+        gradient = torch.is_grad_enabled()
         return CategoricalTransition(
             x, read_out, self.corruption, holds, b_x, b_y, known, None if head is None else adjust
         )

@@ -86,8 +86,11 @@ class GaussianNoiseKernel(NetworkKernel):
         target_level: checks.Level | None = None,
         label: Tensor | None = None,
         known: checks.Known | None = None,
+        hold: float | Tensor | None = None,
     ) -> Normal:
         """The law of the next state; see `TransitionKernel.transition`.
+
+        A `hold`, a number or (B,), takes the place of the kernel's own.
 
         Raises:
             TypeError: for states that are not floating point.
@@ -105,20 +108,23 @@ class GaussianNoiseKernel(NetworkKernel):
         if known is not None:
             known = checks.known_sites(known, x)
             x = torch.where(known[0], x, known[1].to(x))
-        out = self._apply_net(x, b_x, label, known)
+        holds = checks.holds(self.hold if hold is None else hold, b_x)
+        out = self._apply_net(x, b_x, label, known, holds)
         self._check_output(out, (*x.shape, 2), self.net)
         if not bool(out.isfinite().all()):
             raise NonFiniteError(f"{type(self.net).__name__} returned values that are not finite")
         mean, log_variance = out.to(torch.promote_types(out.dtype, torch.float32)).unbind(-1)
         read_out = Normal(mean, log_variance.clamp(*_LOG_VARIANCE_RANGE).exp(), known=known)
-        w, c, kept = (checks.spread(t, x) for t in self.weights(b_x, b_y))
+        w, c, kept = (checks.spread(t, x) for t in self.weights(b_x, b_y, holds))
         variance = kept + c**2 * read_out.variance
         return Normal(w * x + c * mean, variance, read_out, known)
 
-    def weights(self, b_x: Tensor, b_y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def weights(
+        self, b_x: Tensor, b_y: Tensor, hold: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """``(w', c, v_y - w'² v_x)`` of a step from b_x to b_y, each (B,)."""
         (a_x, v_x), (a_y, v_y) = self.noise.coefficients(b_x), self.noise.coefficients(b_y)
-        w = torch.full_like(b_x, self.hold)
+        w = torch.full_like(b_x, self.hold) if hold is None else hold
         w = torch.where(v_x > 0, torch.minimum(w, (v_y / v_x.clamp_min(1e-30)).sqrt()), w)
         w = torch.where(a_x > 0, torch.minimum(w, a_y / a_x.clamp_min(1e-30)), w)
         return w, a_y - w * a_x, (v_y - w**2 * v_x).clamp_min(0.0)

@@ -1,8 +1,20 @@
 """Networks that denoise: ``net(x, b, label=None, known=None) -> logits (B, *S, K)``."""
 
 from discrete_ca.nn.adjustment import AdjustmentHead, AdjustmentMLP
+from discrete_ca.nn.autoregressive import AutoregressiveTransformer
+from discrete_ca.nn.conv import DilatedConv
 from discrete_ca.nn.embeddings import LevelEmbedding
 from discrete_ca.nn.mlp import MLP
+from discrete_ca.nn.transformer import Transformer
 from discrete_ca.nn.unet import UNet
 
-__all__ = ["MLP", "AdjustmentHead", "AdjustmentMLP", "LevelEmbedding", "UNet"]
+__all__ = [
+    "MLP",
+    "AdjustmentHead",
+    "AdjustmentMLP",
+    "AutoregressiveTransformer",
+    "DilatedConv",
+    "LevelEmbedding",
+    "Transformer",
+    "UNet",
+]

@@ -13,6 +13,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from discrete_ca.nn.embeddings import accepted
 from discrete_ca.serialization import Configured
 
 _REACH = 8.0  # log-probabilities are cut to ± this before they enter the head
@@ -29,18 +30,26 @@ def _fade(out: Tensor, b: Tensor) -> Tensor:
     return out * (1 - b.to(out) ** 4).reshape(-1, *(1,) * (out.ndim - 1))
 
 
-def num_features(num_categories: int) -> int:
-    """Features a site that `site_features` gives.
+def num_features(num_categories: int, hold: bool = False) -> int:
+    """Features a site that `site_features` gives, with the hold among them or not.
 
     Example:
         >>> num_features(2)
         13
     """
-    return 4 * num_categories + 5
+    return 4 * num_categories + 5 + 2 * hold
 
 
-def site_features(log_pz: Tensor, evidence: Tensor, b: Tensor) -> Tensor:
+def site_features(
+    log_pz: Tensor, evidence: Tensor, b: Tensor, hold: Tensor | None = None
+) -> Tensor:
     """What a head sees of a site, (B, *S, F), from log p(z|x) and log Q_b[., x], (B, *S, K).
+
+    Args:
+        log_pz: what the denoiser says.
+        evidence: what the state itself says.
+        b: levels, (B,).
+        hold: h, (B,), for heads that are told.
 
     Example:
         >>> log_pz = torch.full((1, 5, 2), 0.5).log()
@@ -60,10 +69,16 @@ def site_features(log_pz: Tensor, evidence: Tensor, b: Tensor) -> Tensor:
     flat = local.reshape(len(local), -1, 2)
     others = max(flat.shape[1] - 1, 1)
     pooled = ((flat.sum(1, keepdim=True) - flat) / others).reshape(local.shape)
-    level = b.to(log_pz).reshape(-1, *(1,) * (log_pz.ndim - 1))
-    level = torch.cat([level, (level + 0.01).log() / 4], -1).expand(*log_pz.shape[:-1], 2)
+    told = [b] if hold is None else [b, 1 - hold]  # small ones differ by their ratio
+    numbers = torch.stack([f(t) for t in told for f in (lambda t: t, _log)], -1).to(log_pz)
+    numbers = numbers.reshape(-1, *(1,) * (log_pz.ndim - 2), numbers.shape[-1])
+    numbers = numbers.expand(*log_pz.shape[:-1], -1)
     parts = [says / _REACH, seen / _REACH, (says - seen).tanh(), residual, entropy, pooled]
-    return torch.cat([*parts, level], -1)
+    return torch.cat([*parts, numbers], -1)
+
+
+def _log(small: Tensor) -> Tensor:
+    return (small + 0.01).log() / 4
 
 
 class AdjustmentHead(Configured, nn.Module):
@@ -80,6 +95,7 @@ class AdjustmentHead(Configured, nn.Module):
         width: channels of the two hidden layers.
         reach: how many sites away along each of the `dims` the head sees, 0 to 2: that many of
             the two hidden layers are 3 wide, the others 1.
+        hold: whether the head is told the hold, so that one serves every hold.
 
     Raises:
         ValueError: for dims or reach out of range.
@@ -91,8 +107,16 @@ class AdjustmentHead(Configured, nn.Module):
         True
     """
 
-    def __init__(self, num_categories: int, dims: int = 0, width: int = 24, reach: int = 2) -> None:
+    def __init__(
+        self,
+        num_categories: int,
+        dims: int = 0,
+        width: int = 24,
+        reach: int = 2,
+        hold: bool = False,
+    ) -> None:
         super().__init__()
+        self.accepts = accepted(None, False, hold)
         if dims not in (0, 1, 2, 3):
             raise ValueError(f"dims was {dims}; allowed: 0, 1, 2, 3")
         if reach not in (0, 1, 2):
@@ -100,7 +124,7 @@ class AdjustmentHead(Configured, nn.Module):
         self.dims = dims
         conv = (nn.Conv1d, nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims]
         near, far = (3 if dims and reach > i else 1 for i in range(2))
-        features = num_features(num_categories)
+        features = num_features(num_categories, hold)
         self.layers = nn.Sequential(
             conv(features, width, near, padding=near // 2),
             nn.SiLU(),
@@ -109,7 +133,9 @@ class AdjustmentHead(Configured, nn.Module):
             _zeroed(conv(width, num_categories, 1)),
         )
 
-    def forward(self, log_pz: Tensor, evidence: Tensor, b: Tensor) -> Tensor:
+    def forward(
+        self, log_pz: Tensor, evidence: Tensor, b: Tensor, hold: Tensor | None = None
+    ) -> Tensor:
         """Adjusted logits, (B, *S, K).
 
         Raises:
@@ -118,7 +144,7 @@ class AdjustmentHead(Configured, nn.Module):
         sites = log_pz.shape[1:-1]
         if len(sites) < self.dims:
             raise ValueError(f"log_pz has site shape {tuple(sites)}; allowed: >= {self.dims} dims")
-        features = site_features(log_pz, evidence, b).to(next(self.parameters()))
+        features = site_features(log_pz, evidence, b, hold).to(next(self.parameters()))
         spatial = sites[len(sites) - self.dims :] or (1,)
         flat = features.reshape(-1, *spatial, features.shape[-1]).movedim(-1, 1)
         out = self.layers(flat).movedim(1, -1)
@@ -134,6 +160,7 @@ class AdjustmentMLP(Configured, nn.Module):
         num_categories: K.
         shape: S.
         width: units of the two hidden layers.
+        hold: whether the head is told the hold, so that one serves every hold.
 
     Example:
         >>> head = AdjustmentMLP(2, shape=(5,))
@@ -143,20 +170,27 @@ class AdjustmentMLP(Configured, nn.Module):
     """
 
     def __init__(
-        self, num_categories: int, shape: tuple[int, ...] | list[int], width: int = 64
+        self,
+        num_categories: int,
+        shape: tuple[int, ...] | list[int],
+        width: int = 64,
+        hold: bool = False,
     ) -> None:
         super().__init__()
+        self.accepts = accepted(None, False, hold)
         sites = math.prod(shape)
         self.layers = nn.Sequential(
-            nn.Linear(sites * num_features(num_categories), width),
+            nn.Linear(sites * num_features(num_categories, hold), width),
             nn.SiLU(),
             nn.Linear(width, width),
             nn.SiLU(),
             _zeroed(nn.Linear(width, sites * num_categories)),
         )
 
-    def forward(self, log_pz: Tensor, evidence: Tensor, b: Tensor) -> Tensor:
+    def forward(
+        self, log_pz: Tensor, evidence: Tensor, b: Tensor, hold: Tensor | None = None
+    ) -> Tensor:
         """Adjusted logits, (B, *S, K)."""
-        features = site_features(log_pz, evidence, b).to(next(self.parameters()))
+        features = site_features(log_pz, evidence, b, hold).to(next(self.parameters()))
         out = self.layers(features.reshape(len(features), -1))
         return log_pz + _fade(out.reshape(log_pz.shape).to(log_pz), b)

@@ -41,31 +41,38 @@ class LevelEmbedding(nn.Module):
 
 
 class ConditionEmbedding(nn.Module):
-    """Level and, for networks with classes, label, as one vector (B, width).
+    """Level and, for networks that are told, label and hold, as one vector (B, width).
 
     Args:
         width: size of the result.
         num_classes: labels are 0 .. num_classes - 1; None for a network without labels.
+        hold: whether the network is told the hold.
 
     Example:
         >>> ConditionEmbedding(8, num_classes=10)(torch.tensor([0.5]), torch.tensor([3])).shape
         torch.Size([1, 8])
     """
 
-    def __init__(self, width: int, num_classes: int | None = None) -> None:
+    def __init__(self, width: int, num_classes: int | None = None, hold: bool = False) -> None:
         super().__init__()
         self.level = LevelEmbedding(width)
+        self.hold = LevelEmbedding(width) if hold else None  # of 1 - h: slow holds differ by ratios
         self.num_classes = num_classes
         # One more row stands for "no label".
         self.label = None if num_classes is None else nn.Embedding(num_classes + 1, width)
 
-    def forward(self, b: Tensor, label: Tensor | None = None) -> Tensor:
-        """Levels (B,) and labels (B,) to vectors (B, width).
+    def forward(self, b: Tensor, label: Tensor | None = None, hold: Tensor | None = None) -> Tensor:
+        """Levels (B,), labels (B,) and holds (B,) to vectors (B, width).
 
         Raises:
-            ValueError: for labels of the wrong shape or out of range.
+            ValueError: for labels of the wrong shape or out of range, and for no holds where they
+                are taken.
         """
         out: Tensor = self.level(b)
+        if self.hold is not None:
+            if hold is None:
+                raise ValueError("hold was None; allowed: (B,), since this network is told it")
+            out = out + self.hold(1 - hold)
         if self.label is None or self.num_classes is None:
             return out
         if label is None:
@@ -77,12 +84,12 @@ class ConditionEmbedding(nn.Module):
         return out + self.label(label)
 
 
-def accepted(num_classes: int | None, known: bool) -> frozenset[str]:
+def accepted(num_classes: int | None, known: bool, hold: bool = False) -> frozenset[str]:
     """Which optional inputs a network of this package takes, for `NetworkKernel`.
 
     Example:
         >>> sorted(accepted(10, True))
         ['known', 'label']
     """
-    names = [("label", num_classes is not None), ("known", known)]
+    names = [("label", num_classes is not None), ("known", known), ("hold", hold)]
     return frozenset(name for name, taken in names if taken)

@@ -22,6 +22,7 @@ class MLP(Configured, nn.Module):
         depth: residual layers.
         num_classes: labels that the network takes; None for none.
         known: whether the network takes the mask of known sites.
+        hold: whether the network takes the hold.
 
     Example:
         >>> MLP(2, 3, shape=(4, 4))(torch.full((8, 4, 4), 2), torch.full((8,), 0.5)).shape
@@ -37,18 +38,24 @@ class MLP(Configured, nn.Module):
         depth: int = 2,
         num_classes: int | None = None,
         known: bool = False,
+        hold: bool = False,
     ) -> None:
         super().__init__()
         self.num_categories, self.num_states, self.shape = num_categories, num_states, tuple(shape)
-        self.accepts = accepted(num_classes, known)
+        self.accepts = accepted(num_classes, known, hold)
         sites = math.prod(self.shape)
-        self.condition = ConditionEmbedding(width, num_classes)
+        self.condition = ConditionEmbedding(width, num_classes, hold)
         self.embed = nn.Linear(sites * (num_states + known), width)
         self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
         self.out = nn.Linear(width, sites * num_categories)
 
     def forward(
-        self, x: Tensor, b: Tensor, label: Tensor | None = None, known: Tensor | None = None
+        self,
+        x: Tensor,
+        b: Tensor,
+        label: Tensor | None = None,
+        known: Tensor | None = None,
+        hold: Tensor | None = None,
     ) -> Tensor:
         """States (B, *S) at levels (B,) to logits (B, *S, K).
 
@@ -62,7 +69,7 @@ class MLP(Configured, nn.Module):
         if "known" in self.accepts:
             told = torch.zeros_like(x) if known is None else (~known)
             features = torch.cat([features, told.reshape(x.shape[0], -1).to(features)], -1)
-        h = self.embed(features) + self.condition(b, label)
+        h = self.embed(features) + self.condition(b, label, hold)
         for layer in self.layers:
             h = h + layer(nn.functional.silu(h))
         out: Tensor = self.out(nn.functional.silu(h))

@@ -102,6 +102,7 @@ class UNet(Configured, nn.Module):
         attention: self-attention at the lowest resolution.
         num_classes: labels that the network takes; None for none.
         known: whether the network takes the mask of known sites.
+        hold: whether the network takes the hold.
 
     Raises:
         ValueError: (when called) for states whose shape does not fit; the error names both.
@@ -125,6 +126,7 @@ class UNet(Configured, nn.Module):
         attention: bool = True,
         num_classes: int | None = None,
         known: bool = False,
+        hold: bool = False,
     ) -> None:
         super().__init__()
         if dims not in _CONVOLUTIONS:
@@ -134,10 +136,10 @@ class UNet(Configured, nn.Module):
         conv = _CONVOLUTIONS[dims]
         self.num_categories, self.num_states = num_categories, num_states
         self.dims, self.channels, self.patch = dims, channels, patch
-        self.accepts = accepted(num_classes, known)
+        self.accepts = accepted(num_classes, known, hold)
         depth = channels or 1
         condition = 2 * widths[0]
-        self.condition = ConditionEmbedding(condition, num_classes)
+        self.condition = ConditionEmbedding(condition, num_classes, hold)
         self.embed = nn.Embedding(num_states, head_width // 2)
         pixel = depth * (head_width // 2 + known)
         self.pixel_in = conv(pixel, head_width, 1)
@@ -194,11 +196,16 @@ class UNet(Configured, nn.Module):
         return h
 
     def forward(
-        self, x: Tensor, b: Tensor, label: Tensor | None = None, known: Tensor | None = None
+        self,
+        x: Tensor,
+        b: Tensor,
+        label: Tensor | None = None,
+        known: Tensor | None = None,
+        hold: Tensor | None = None,
     ) -> Tensor:
         """States (B, *S) at levels (B,) to logits (B, *S, K)."""
         pixels = self._pixels(x, known)
-        condition = self.condition(b, label)
+        condition = self.condition(b, label, hold)
         h = self.stem(self._to_patches(pixels))
         skips = []
         for shrink, stage in zip(self.shrink, self.down, strict=True):

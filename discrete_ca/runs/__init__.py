@@ -10,6 +10,7 @@ from discrete_ca.runs.folder import (
     load_run,
     remember,
     remembered,
+    save_model,
 )
 from discrete_ca.runs.recipes import recipes
 from discrete_ca.runs.sharing import push_run, write_shared
@@ -33,5 +34,6 @@ __all__ = [
     "recipes",
     "remember",
     "remembered",
+    "save_model",
     "write_shared",
 ]

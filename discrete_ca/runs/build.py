@@ -28,6 +28,8 @@ _CORRUPTIONS = {
     "tokens": corruption.TokenNoise.from_data,
 }
 
+_MOST_OF_A_HEAD = 1024  # its features are 4 K + 5 a site
+
 
 def user_class(name: str, what: str, known: Mapping[str, Any]) -> Any:
     """The class named as ``package.module:Name``; naming it is trusting it.
@@ -76,10 +78,7 @@ def build_kernel(config: RunConfig, examples: DiscreteData | StreamedData) -> Tr
     net = _net(config.net, k, noise.num_states, shape, classes)
     if not isinstance(net, torch.nn.Module):
         raise ConfigError(f"net was {config.net.kind}; allowed: a torch.nn.Module")
-    head: torch.nn.Module | None = None
-    if config.kernel.head:
-        images = _looks_like_images(shape)
-        head = nn.AdjustmentHead(k, dims=2) if images else nn.AdjustmentMLP(k, shape)
+    head = _head(k, shape) if config.kernel.head else None
     available = {
         "net": net, "corruption": noise, "hold": config.kernel.hold,
         "carry_over": config.kernel.carry_over, "adjustment": head,
@@ -118,15 +117,39 @@ def _looks_like_images(shape: tuple[int, ...]) -> bool:
     return _is_grid(shape) and min(shape[-2:]) >= 8
 
 
+def _looks_like_sequences(shape: tuple[int, ...]) -> bool:
+    return len(shape) in (1, 2) and shape[-1] >= 8 and not _looks_like_images(shape)
+
+
+def _head(k: int, shape: tuple[int, ...]) -> torch.nn.Module:
+    """The adjustment head that fits: shared by sites where these are alike."""
+    if k > _MOST_OF_A_HEAD:
+        raise ConfigError(
+            f"kernel.head was true, but the data have {k} categories; allowed: at most "
+            f"{_MOST_OF_A_HEAD}, since a head reads all of them at every site; set kernel.head to "
+            "false and recipe.kind to half, adjustment or denoising"
+        )
+    if _looks_like_images(shape):
+        return nn.AdjustmentHead(k, dims=2)
+    return (
+        nn.AdjustmentHead(k, dims=1) if _looks_like_sequences(shape) else nn.AdjustmentMLP(k, shape)
+    )
+
+
 def _net(
     config: NetConfig, k: int, states: int, shape: tuple[int, ...], classes: int | None
 ) -> torch.nn.Module:
-    for name in ("patch", "blocks", "head_width", "width"):
-        if getattr(config, name) < 1:
-            raise ConfigError(f"net.{name} was {getattr(config, name)}; allowed: >= 1")
+    for name in ("patch", "blocks", "head_width", "width", "depth", "heads"):
+        value = getattr(config, name)
+        if value is not None and value < 1:
+            raise ConfigError(f"net.{name} was {value}; allowed: >= 1")
     kind = config.kind
     if kind == "auto":
-        kind = "unet" if _looks_like_images(shape) else "mlp"
+        kind = "mlp"
+        if _looks_like_images(shape):
+            kind = "unet"
+        elif _looks_like_sequences(shape):
+            kind = "transformer"
     if kind == "unet":
         if not _is_grid(shape) or any(n % config.patch for n in shape[-2:]):
             raise ConfigError(
@@ -139,11 +162,30 @@ def _net(
             widths=config.widths, blocks=config.blocks, head_width=config.head_width,
             num_classes=classes, known=True,
         )  # fmt: skip
+    common: dict[str, Any] = {"width": config.width, "num_classes": classes, "known": True}
+    if config.depth is not None:
+        common["depth"] = config.depth
     if kind == "mlp":
-        return nn.MLP(k, states, shape, config.width, num_classes=classes, known=True)
+        return nn.MLP(k, states, shape, **common)
+    if kind in ("transformer", "conv"):
+        if len(shape) not in (1, 2):
+            raise ConfigError(
+                f"net.kind was {kind}, but the data have shape {shape}; allowed: (T,) or (C, T)"
+            )
+        common |= {"channels": shape[0] if len(shape) == 2 else None, "tied": config.tied}
+        if kind == "conv":
+            return nn.DilatedConv(k, states, **common)
+        if config.width % (2 * config.heads):
+            raise ConfigError(
+                f"net.width was {config.width} with net.heads = {config.heads}; allowed: a "
+                "multiple of 2 x heads"
+            )
+        return nn.Transformer(k, states, heads=config.heads, **common)
     available = {"num_categories": k, "num_states": states, "shape": shape, "num_classes": classes}
     found: torch.nn.Module = _make(
-        user_class(kind, "net", {"unet": 0, "mlp": 0, "auto": 0}), "net", available
+        user_class(kind, "net", dict.fromkeys(("unet", "transformer", "conv", "mlp", "auto"))),
+        "net",
+        available,
     )
     return found
 

@@ -31,13 +31,16 @@ class DataConfig:
 
     Args:
         source: binarized_mnist, mnist16, a folder of images or of .npy files, a .npy/.npz/.pt file,
-            a folder that `datasets` saved, or a name on the Hub.
+            a folder that `datasets` saved, a name on the Hub, or a .txt file (see
+            `discrete_ca.data.load_text`).
         split: which split.
         num_categories: K; None for what the source says.
         binarize: make K = 2 by value >= this.
         quantize: make K equal bins of the range.
         states_key: the column or array of states.
         label_key: the column or array of labels.
+        tokenizer: of text: characters (unless said), bytes, or the path of a tokenizer.json.
+        length: of text: T, categories a row; 256 unless said.
         in_memory: false leaves the states on disk and reads them as they are needed.
         streaming: read a name on the Hub, or what `datasets` saved, as a stream; nothing is
             downloaded beforehand.
@@ -55,6 +58,8 @@ class DataConfig:
     quantize: int | None = None
     states_key: str | None = None
     label_key: str | None = None
+    tokenizer: str | None = None
+    length: int | None = None
     in_memory: bool = True
     streaming: bool = False
     buffer: int = 10_000
@@ -69,13 +74,29 @@ class DataConfig:
             raise ConfigError(f"held_out was {self.held_out} with streaming; allowed: 0")
 
     def load(self) -> DiscreteData | StreamedData:
-        """All of the data, the examples to hold out among them."""
-        settings = dataclasses.asdict(self)
-        buffer, in_memory = settings.pop("buffer"), settings.pop("in_memory")
-        del settings["held_out"]
-        if settings.pop("streaming"):
-            return data.stream(**settings, buffer=buffer)
-        return data.load(**settings, in_memory=in_memory)
+        """All of the data, the examples to hold out among them.
+
+        Raises:
+            ConfigError: for settings that such a source does not have.
+            DataError: for data that cannot be used.
+        """
+        given = dataclasses.asdict(self)
+        del given["held_out"]
+        of_text = {name: given.pop(name) for name in ("tokenizer", "length")}
+        text = Path(self.source).suffix.lower() == ".txt"
+        for name, value in (given if text else of_text).items():
+            if name != "source" and value != getattr(DataConfig, name):
+                raise ConfigError(
+                    f"data.{name} was {value!r}, but '{self.source}' is "
+                    f"{'a' if text else 'no'} text; allowed: {getattr(DataConfig, name)!r}"
+                )
+        if text:
+            chosen = {k: v for k, v in of_text.items() if v is not None}
+            return data.load_text(self.source, **chosen)
+        buffer, in_memory = given.pop("buffer"), given.pop("in_memory")
+        if given.pop("streaming"):
+            return data.stream(**given, buffer=buffer)
+        return data.load(**given, in_memory=in_memory)
 
     def load_parts(self, seed: int) -> tuple[DiscreteData | StreamedData, DiscreteData | None]:
         """The examples to train on, and those to hold out, drawn by the seed; None for none."""
@@ -90,14 +111,17 @@ class NetConfig:
     """The network.
 
     Args:
-        kind: unet (images), mlp (small spaces), auto for the one that fits, or
-            package.module:Name, made with what it declares of num_categories, num_states, shape,
-            num_classes.
+        kind: unet (images), transformer or conv (sequences, of shape (T,) or (C, T)), mlp (small
+            spaces), auto for the one that fits, or package.module:Name, made with what it declares
+            of num_categories, num_states, shape, num_classes.
         widths: of the UNet, channels at each resolution.
         blocks: of the UNet, residual blocks a resolution.
         head_width: of the UNet, channels at full resolution.
         patch: of the UNet, side of its patches.
-        width: of the MLP, hidden units.
+        width: of the others, units a layer, or channels a time step.
+        depth: of transformer, conv and MLP, blocks or layers; None for 4, 8 and 2.
+        heads: of the transformer, attention heads.
+        tied: of transformer and conv, one matrix for embedding and output: for many categories.
         labels: tell the network the label.
     """
 
@@ -107,6 +131,9 @@ class NetConfig:
     head_width: int = 16
     patch: int = 4
     width: int = 128
+    depth: int | None = None
+    heads: int = 4
+    tied: bool = False
     labels: bool = False
 
 

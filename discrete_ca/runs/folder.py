@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from discrete_ca import hub
-from discrete_ca.data import DiscreteData, StreamedData
+from discrete_ca.data import DiscreteData, StreamedData, Tokenizer, load_tokenizer
+from discrete_ca.data.tokenizers import TOKENIZER_FILE
 from discrete_ca.errors import CheckpointError, ConfigError
 from discrete_ca.hub import RUN_FILE
 from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel, load_kernel
@@ -62,12 +63,23 @@ class SavedRun:
         shape: S of its data; None where the folder does not say.
         num_categories: K; None likewise.
         about: what run.json holds, {} where there is none.
+        tokenizer: what makes text of its states; None where the run has none.
     """
 
     kernel: TransitionKernel
     shape: tuple[int, ...] | None
     num_categories: int | None
     about: dict[str, Any]
+    tokenizer: Tokenizer | None = None
+
+
+def save_model(
+    folder: Path, kernel: TransitionKernel, examples: DiscreteData | StreamedData
+) -> None:
+    """Write the kernel into a run's folder, with the tokenizer of its data beside it."""
+    kernel.save_pretrained(folder / MODEL)
+    if isinstance(examples, DiscreteData) and examples.tokenizer is not None:
+        examples.tokenizer.save(folder / MODEL)
 
 
 def describe(
@@ -117,8 +129,15 @@ def load_run(path: str | Path, trust_code: bool = False, revision: str | None = 
         categories = facts.get("num_categories")
         if categories is None and isinstance(kernel, CategoricalNoiseKernel):
             categories = kernel.corruption.num_categories
-        return SavedRun(kernel, shape, None if categories is None else int(categories), about)
+        categories = None if categories is None else int(categories)
     except (TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"'{folder / RUN_FILE}' has data that cannot be read: {error}"
         ) from error
+    tokenizer = load_tokenizer(place) if (place / TOKENIZER_FILE).exists() else None
+    if tokenizer is not None and categories is not None and tokenizer.size != categories:
+        raise CheckpointError(
+            f"'{place / TOKENIZER_FILE}' has {tokenizer.size} categories; allowed: {categories}, "
+            "as the kernel has"
+        )
+    return SavedRun(kernel, shape, categories, about, tokenizer)

@@ -70,7 +70,7 @@ class TrainConfig:
     accumulate: int = 1
     precision: str = "float32"
     compile: bool = False
-    clip: float | None = None
+    clip: float | None = 10.0
     workers: int = 0
     observe_every: int = 0
     best: str | None = None

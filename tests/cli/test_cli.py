@@ -130,6 +130,28 @@ def test_tokens_from_a_text_file(place, tmp_path):
     assert all(row[0] == row[3] == row[4] == "2" for row in rows)
 
 
+def test_a_run_of_text_speaks_text(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "poem.txt").write_text("tyger tyger\nburning bright\n" * 8)
+    words = ("train", "run", "--data", "poem.txt", "--data.length", 8, "--net.width", 16, *FAST)
+    assert run(*words) == 0
+    alphabet = set("tyger\\nburning bright")
+    words = ("--moves", 2, "--correctors", 0, "--count", 3)
+    assert run("sample", "run", *words, "--out", "x.txt") == 0
+    lines = (tmp_path / "x.txt").read_text().splitlines()
+    assert len(lines) == 3 and set("".join(lines)) <= alphabet
+    assert run("sample", "run", *words, "--shape", 20, "--out", "long.npy") == 0
+    assert np.load("long.npy").shape == (3, 20)
+    (tmp_path / "design.txt").write_text("tyger ty\nbright\\nt\n")
+    words = ("inpaint", "run", "--design", "design.txt:1", "--span", 0, 2, "--moves", 2)
+    assert run(*words, "--out", "filled.txt") == 0
+    filled = (tmp_path / "filled.txt").read_text().splitlines()
+    assert len(filled) == 8 and all(line.endswith("ight\\nt") for line in filled)
+    (tmp_path / "design.txt").write_text("TYGER TY\n")
+    assert run("variants", "run", "--design", "design.txt") == 2
+    assert "text holds 'T' at place 0" in capsys.readouterr().err
+
+
 def test_exact_enumerates_a_small_run(place, capsys):
     assert run("exact", place / "sequences", "--levels", 0.3) == 0
     number = float(capsys.readouterr().out.splitlines()[-1].split()[1])

@@ -64,3 +64,25 @@ def test_names_are_kept_as_given(tmp_path):
     for name in ("X.NPY", "Y.NPZ"):
         files.write(tmp_path / name, z, 2)
         assert (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("text", ["ab\ncd", "a\\nb c", "\\\\\n\r", "     "])
+def test_texts_come_back_from_a_line(tmp_path, text):
+    coder = data.Characters.of([text, "ab"])
+    z = coder.encode(text)
+    path = tmp_path / "x.txt"
+    files.write(path, torch.stack([z.flip(0), z]), coder.size, tokenizer=coder)
+    assert len(path.read_text().splitlines()) == 2
+    found = files.read_design(f"{path}:1", (len(z),), coder.size, tokenizer=coder)
+    assert torch.equal(found, z)
+
+
+def test_lines_that_do_not_fit(tmp_path):
+    coder, path = data.Characters("ab"), tmp_path / "x.txt"
+    path.write_text("abab\nabz\n")
+    with pytest.raises(DataError, match=r"x.txt:0' has shape \(4,\); allowed: \(3,\)"):
+        files.read_design(f"{path}:0", (3,), 2, tokenizer=coder)
+    with pytest.raises(DataError, match="text holds 'z' at place 2"):
+        files.read_design(f"{path}:1", (3,), 2, tokenizer=coder)
+    with pytest.raises(DataError, match="line 2 was asked for; allowed: an index below 2"):
+        files.read_design(f"{path}:2", (3,), 2, tokenizer=coder)

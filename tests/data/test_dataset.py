@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from discrete_ca.data import DiscreteData
+from discrete_ca.data import Characters, DiscreteData
 from discrete_ca.errors import DataError
 from discrete_ca.training.batches import Batches, Indexed
 
@@ -92,6 +92,26 @@ def test_it_is_iterable():
             {"labels": torch.tensor([0])},
             r"labels have shape \(1,\); allowed: \(2,\)",
         ),
+        (
+            torch.tensor([[0, 1]]),
+            {"present": torch.tensor([[1, 0]])},
+            r"present has dtype torch.int64; allowed: torch.bool \(True = data\)",
+        ),
+        (
+            torch.tensor([[0, 1]]),
+            {"present": torch.tensor([True, False])},
+            r"present has shape \(2,\); allowed: \(1, 2\)",
+        ),
+        (
+            torch.tensor([[0, 1], [1, 1]]),
+            {"present": torch.tensor([[True, False], [False, False]])},
+            "present is False at every site of example 1; allowed: at least one site",
+        ),
+        (
+            torch.tensor([[0, 1]]),
+            {"tokenizer": Characters("abc")},
+            "tokenizer has 3 categories; allowed: 2, as the data have",
+        ),
         (torch.tensor([0, 1]), {"labels": torch.tensor([0, -1])}, "labels hold the value -1"),
         (torch.tensor([0, 1]), {"labels": torch.tensor([0.0, 1.0])}, "labels have dtype"),
     ],
@@ -112,6 +132,15 @@ def test_split_off_parts_the_examples(n, data):
     for part in (rest, taken):
         assert part.num_categories == whole.num_categories and part.name == "x"
         assert torch.equal(part.states.squeeze(1), part.labels)
+
+
+def test_presence_and_tokenizer_stay_with_the_examples():
+    states = torch.arange(6).reshape(3, 2) % 2
+    present = torch.tensor([[True, True], [True, False], [False, True]])
+    whole = DiscreteData(states, 2, torch.arange(3), present=present, tokenizer=Characters("ab"))
+    for part in whole.split_off(1, torch.Generator().manual_seed(0)):
+        assert part.tokenizer is whole.tokenizer
+        assert torch.equal(part.present, present[part.labels])
 
 
 def test_split_off_repeats_with_the_seed():

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 import discrete_ca as dca
+from discrete_ca.conditions import Conditions
 from discrete_ca.errors import CheckpointError
 from discrete_ca.training.processes import Processes
 from tests.training import shared_run
@@ -83,7 +84,8 @@ def test_accumulated_batches_give_the_gradient_of_the_whole():
         """Without noise of its own, so that cuts of the batch change nothing."""
 
         def __call__(self, kernel, z, level=None, label=None, generator=None):
-            return super().losses(kernel, z, z, torch.full((len(z),), 0.5), label, None, generator)
+            b = torch.full((len(z),), 0.5)
+            return super().losses(kernel, z, z, b, Conditions(label), generator)
 
     found = []
     for accumulate in (1, 4):

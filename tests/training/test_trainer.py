@@ -55,9 +55,9 @@ def test_phases_train_their_part_and_no_other():
     seen = []
 
     class Watch(dca.ContrastiveAdjustment):
-        def losses(self, kernel, z, x, b, label, known, generator):
+        def losses(self, kernel, z, x, b, given, generator):
             seen.append(weights(kernel))
-            return super().losses(kernel, z, x, b, label, known, generator)
+            return super().losses(kernel, z, x, b, given, generator)
 
     schedule = dca.Schedule(
         (
@@ -283,8 +283,8 @@ def test_the_newest_whole_state_is_taken_and_the_damaged_named(tmp_path, caplog)
 
 def test_steps_without_a_finite_gradient_are_left_out():
     class Sometimes(dca.Denoising):
-        def losses(self, kernel, z, x, b, label, known, generator):
-            loss = super().losses(kernel, z, x, b, label, known, generator)
+        def losses(self, kernel, z, x, b, given, generator):
+            loss = super().losses(kernel, z, x, b, given, generator)
             return loss * float("nan") if trainer.step % 2 else loss
 
     kernel = make_kernel(False)
@@ -294,8 +294,8 @@ def test_steps_without_a_finite_gradient_are_left_out():
     assert all(torch.isfinite(p).all() for p in kernel.parameters())
 
     class Never(dca.Denoising):
-        def losses(self, kernel, z, x, b, label, known, generator):
-            loss = super().losses(kernel, z, x, b, label, known, generator)
+        def losses(self, kernel, z, x, b, given, generator):
+            loss = super().losses(kernel, z, x, b, given, generator)
             return loss * float("nan")
 
     kernel = make_kernel(False)

@@ -1,0 +1,145 @@
+"""Text as sequences of categories: packed into windows, or a document a row with padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from discrete_ca.data.dataset import DiscreteData, narrowest
+from discrete_ca.data.sources import reading
+from discrete_ca.data.tokenizers import (
+    Bytes,
+    Characters,
+    Subwords,
+    Tokenizer,
+    load_tokenizer,
+)
+from discrete_ca.errors import DataError
+
+
+def load_text(
+    source: str | Path | Sequence[str],
+    tokenizer: Tokenizer | str | Path = "characters",
+    length: int = 256,
+    *,
+    stride: int | None = None,
+    separator: str = "\n\n",
+    pad: bool = False,
+    name: str | None = None,
+) -> DiscreteData:
+    r"""Load text as sequences of `length` categories.
+
+    Packed (the default), the documents are joined by the separator and cut into windows; what is
+    left at the end is dropped. Padded, each document begins a row of its own (more than one, where
+    it is longer); short rows are filled up with the tokenizer's pad, and `present` says which sites
+    are text: objectives and chains never touch the others.
+
+    Args:
+        source: a text file, a folder of .txt files (a document each), or documents as a list of
+            strings.
+        tokenizer: a `Tokenizer`; or, for convenience, "characters" (those that occur), "bytes", or
+            the path of a tokenizer.json.
+        length: T, categories a row.
+        stride: categories from the start of a window to that of the next; None for `length`, less
+            for windows that overlap.
+        separator: stands between packed documents.
+        pad: a document a row instead of packing.
+        name: what the data are called; None for the file's name.
+
+    Returns:
+        Data of shape (T,), with the `tokenizer` that decodes them.
+
+    Raises:
+        DataError: for a source that cannot be read or holds less than one row, and characters that
+            the tokenizer does not have.
+
+    Example:
+        >>> data = load_text(["to be or not to be"], length=5)
+        >>> data
+        DiscreteData('text', N=3, shape=(5,), num_categories=7, labels=False)
+        >>> [data.tokenizer.decode(row) for row in data]
+        ['to be', ' or n', 'ot to']
+        >>> names = load_text(["ada", "grace"], length=4, pad=True)
+        >>> names.present.sum(1), names.tokenizer.decode(names[0])
+        (tensor([3, 4, 1]), 'ada')
+    """
+    step = length if stride is None else stride
+    for key, value in (("length", length), ("stride", step)):
+        if isinstance(value, bool) or value < 1:
+            raise DataError(f"{key} was {value}; allowed: a whole number >= 1")
+    if pad and stride is not None:
+        raise DataError(f"stride was {stride} with pad=True; allowed: None")
+    texts, found = _documents(source)
+    if not pad:
+        texts = [separator.join(texts)]
+    coder = _tokenizer(tokenizer, texts)
+    present = None
+    if pad:
+        coder = coder.padded()
+        states, present = _rows([coder.encode(text) for text in texts], length, coder)
+    else:
+        tokens = coder.encode(texts[0])
+        if len(tokens) < length:
+            raise DataError(f"text has {len(tokens)} tokens; allowed: at least length = {length}")
+        states = tokens.to(narrowest(coder.size)).unfold(0, length, step)  # windows share memory
+    return DiscreteData(states, coder.size, None, name or found, present, coder)
+
+
+def _documents(source: str | Path | Sequence[str]) -> tuple[list[str], str]:
+    """The texts, and a name for them."""
+    if not isinstance(source, str | Path):
+        texts = list(source)
+        for text in texts:
+            if not isinstance(text, str):
+                raise DataError(f"source holds a {type(text).__name__}; allowed: strings")
+        return _not_empty(texts, "source"), "text"
+    path = Path(source).expanduser()
+    try:
+        found = path.exists()
+    except OSError:  # a text, too long for the name of a file
+        found = False
+    if not found:
+        raise DataError(
+            f"source '{source!s:.60}' does not exist; allowed: a file, a folder of .txt files, "
+            "or texts as a list, [text]"
+        )
+    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+    with reading(path):
+        texts = [file.read_text(encoding="utf-8") for file in files]
+    return _not_empty(texts, str(path)), path.stem
+
+
+def _not_empty(texts: list[str], where: str) -> list[str]:
+    texts = [text for text in texts if text]
+    if not texts:
+        raise DataError(f"{where} holds no text; allowed: at least one document")
+    return texts
+
+
+def _tokenizer(given: Tokenizer | str | Path, texts: Sequence[str]) -> Tokenizer:
+    if isinstance(given, Tokenizer):
+        return given
+    if given == "characters":
+        return Characters.of(texts)
+    if given == "bytes":
+        return Bytes()
+    if isinstance(given, str | Path) and Path(given).suffix != ".json" and not Path(given).is_dir():
+        raise DataError(
+            f"tokenizer was '{given}'; allowed: characters, bytes, the path of a tokenizer.json, "
+            "or a Tokenizer"
+        )
+    return load_tokenizer(given) if isinstance(given, str | Path) else Subwords(given)
+
+
+def _rows(documents: Sequence[Tensor], length: int, coder: Tokenizer) -> tuple[Tensor, Tensor]:
+    """Documents cut into rows (N, T) that are filled up with pads, and where they are text."""
+    pieces = [piece for tokens in documents for piece in tokens.split(length) if len(piece)]
+    states = torch.full((len(pieces), length), coder.pad or 0, dtype=narrowest(coder.size))
+    present = torch.zeros(states.shape, dtype=torch.bool)
+    for row, piece in enumerate(pieces):
+        states[row, : len(piece)] = piece
+        present[row, : len(piece)] = True
+    return states, present

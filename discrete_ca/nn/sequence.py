@@ -1,0 +1,140 @@
+"""What networks over sequences share: states to one vector a time step, and back to logits.
+
+A sequence has shape S = (T,), or (C, T) for C voices that run side by side. Voices are stacked as
+channels: a time step is one position, the sum of its voices' embeddings. The cost is then that of
+(T,), a fourth of what four voices one after another would cost (and a sixteenth of their
+attention), and what sounds together is read together, while the logits of each voice still depend
+on all of them at all times. No length is fixed: a network runs at any T.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from discrete_ca.nn.embeddings import ConditionEmbedding, accepted
+from discrete_ca.serialization import Configured
+
+
+class Modulation(nn.Module):
+    """Shifts, scales and gates (B, 1, W) from the condition (B, W); all zero at the start.
+
+    (adaLN-Zero: Peebles and Xie 2023, arXiv 2212.09748.)
+
+    Example:
+        >>> shift, scale = Modulation(8, count=2)(torch.ones(3, 8))
+        >>> shift.shape, bool(scale.any())
+        (torch.Size([3, 1, 8]), False)
+    """
+
+    def __init__(self, width: int, count: int) -> None:
+        super().__init__()
+        self.count = count
+        self.layers = nn.Sequential(nn.SiLU(), nn.Linear(width, count * width))
+        for parameter in self.layers.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, condition: Tensor) -> tuple[Tensor, ...]:
+        """`count` tensors of shape (B, 1, W)."""
+        out: Tensor = self.layers(condition)
+        return out.unsqueeze(1).chunk(self.count, -1)
+
+
+class SequenceNet(Configured, nn.Module, ABC):
+    """Logits (B, *S, K) from states (B, *S), S = (T,) or (C, T); a subclass writes `mix`.
+
+    Args:
+        num_categories: K, categories of the read-out.
+        num_states: V, states of the input (K + 1 under absorbing noise).
+        channels: C, the voices of S = (C, T); None for S = (T,).
+        width: W, the size of the vector at a time step.
+        num_classes: labels that the network takes; None for none.
+        known: whether the network takes the mask of known sites.
+        hold: whether the network takes the hold.
+        tied: use the embedding of a category as its output row, which halves the weights at
+            large K.
+    """
+
+    def __init__(
+        self,
+        num_categories: int,
+        num_states: int,
+        channels: int | None,
+        width: int,
+        num_classes: int | None,
+        known: bool,
+        tied: bool,
+        hold: bool = False,
+    ) -> None:
+        super().__init__()
+        self.num_categories, self.num_states = num_categories, num_states
+        self.channels = channels
+        self.accepts = accepted(num_classes, known, hold)
+        voices = range(channels or 1)
+        self.condition = ConditionEmbedding(width, num_classes, hold)
+        self.embed = nn.ModuleList(nn.Embedding(num_states, width) for _ in voices)
+        self.told = nn.Linear(len(voices), width, bias=False) if known else None
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.modulation = Modulation(width, 2)
+        self.out = nn.ModuleList(nn.Linear(width, num_categories) for _ in voices)
+        for embed, out in zip(self.embed, self.out, strict=True):
+            nn.init.normal_(embed.weight, std=0.02)  # type: ignore[arg-type]
+            nn.init.zeros_(out.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(out.bias)  # type: ignore[arg-type]
+            if tied:
+                del out.weight
+        if self.told is not None:
+            nn.init.normal_(self.told.weight, std=0.02)
+        self.tied = tied
+
+    @abstractmethod
+    def mix(self, h: Tensor, condition: Tensor) -> Tensor:
+        """Vectors (B, T, W) that have seen one another, from vectors (B, T, W)."""
+
+    def forward(
+        self,
+        x: Tensor,
+        b: Tensor,
+        label: Tensor | None = None,
+        known: Tensor | None = None,
+        hold: Tensor | None = None,
+    ) -> Tensor:
+        """States (B, *S) at levels (B,) to logits (B, *S, K).
+
+        Raises:
+            ValueError: for states that are not (B, T), or (B, C, T) where there are channels.
+        """
+        condition = self.condition(b, label, hold)
+        h = self.mix(self._read(x, known), condition)
+        shift, scale = self.modulation(condition)
+        h = self.norm(h) * (1 + scale) + shift
+        logits = [self._logits(h, voice) for voice in range(len(self.out))]
+        return logits[0] if self.channels is None else torch.stack(logits, 1)
+
+    def _logits(self, h: Tensor, voice: int) -> Tensor:
+        """Vectors (B, T, W) to the logits of one voice, (B, T, K)."""
+        out, embed = self.out[voice], self.embed[voice]
+        if not self.tied:
+            return out(h)
+        rows: Tensor = embed.weight  # type: ignore[assignment]
+        if self.num_states > self.num_categories:  # a slice's gradient costs a copy
+            rows = rows[: self.num_categories]
+        return nn.functional.linear(h, rows, out.bias)  # type: ignore[arg-type]
+
+    def _read(self, x: Tensor, known: Tensor | None) -> Tensor:
+        """One vector a time step, (B, T, W): the sum over its voices."""
+        if self.channels is None:
+            if x.ndim != 2:
+                raise ValueError(f"x has shape {tuple(x.shape)}; allowed: (B, T)")
+            x = x.unsqueeze(1)
+            known = None if known is None else known.unsqueeze(1)
+        elif x.ndim != 3 or x.shape[1] != self.channels:
+            raise ValueError(f"x has shape {tuple(x.shape)}; allowed: (B, {self.channels}, T)")
+        h: Tensor = self.embed[0](x[:, 0])
+        for voice, embed in enumerate(self.embed[1:], start=1):
+            h = h + embed(x[:, voice])
+        if self.told is not None and known is not None:
+            h = h + self.told((~known).to(h).transpose(1, 2))
+        return h
