@@ -84,6 +84,16 @@ def same_width(features: Tensor, reference: Tensor) -> None:
         )
 
 
+def thinned(x: Tensor, most: int) -> Tensor:
+    """Every k-th row, with the least k that leaves at most so many.
+
+    Example:
+        >>> thinned(torch.arange(7), most=3)
+        tensor([0, 3, 6])
+    """
+    return x[:: max(1, -(-len(x) // most))]
+
+
 def values_of_sites(x: Tensor) -> Tensor:
     """The simplest extractor: the values themselves, such as pixels, (N, *S) to (N, D) in float64.
 

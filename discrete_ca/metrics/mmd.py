@@ -22,7 +22,7 @@ from torch import Tensor
 
 from discrete_ca import checks
 from discrete_ca.metrics.distances import hamming, squared_euclidean
-from discrete_ca.metrics.features import Extractor, extract
+from discrete_ca.metrics.features import Extractor, extract, thinned
 
 # Pieces whose similarities stay in the processor's cache, and rows that a median is taken over.
 _PIECE, _MEDIAN = 512, 1000
@@ -204,7 +204,7 @@ def _rows(x: Tensor, extractor: Extractor | None, name: str) -> Tensor:
 
 def _median(distance: Callable[[Tensor, Tensor], Tensor], reference: Tensor) -> float:
     rows = _rows(reference, None, "reference")
-    rows = rows[:: -(-len(rows) // _MEDIAN)]
+    rows = thinned(rows, _MEDIAN)
     index = torch.triu_indices(len(rows), len(rows), offset=1)
     found = distance(rows, rows)[index[0], index[1]]
     found = found[found > 0]

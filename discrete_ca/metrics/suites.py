@@ -11,7 +11,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from discrete_ca.metrics.chorales import PitchCoding, chorale_metrics
-from discrete_ca.metrics.features import PrincipalComponents
+from discrete_ca.metrics.features import PrincipalComponents, thinned
 from discrete_ca.metrics.frechet import frechet_distance
 from discrete_ca.metrics.judge import digit_metrics, load_judge
 from discrete_ca.metrics.manifold import manifold_metrics
@@ -20,7 +20,7 @@ from discrete_ca.metrics.ngram_model import NGramModel
 from discrete_ca.metrics.ngrams import ngram_divergences, share_seen
 from discrete_ca.metrics.words import share_of_known_words, vocabulary
 
-_COMPONENTS = 64
+_COMPONENTS, _MOST, _MOST_OF_MMD = 64, 10_000, 2_000
 _ORDER, _ORDER_OF_FEW, _FEW = 3, 5, 256  # of n-gram models; longer for characters and bytes
 
 
@@ -50,7 +50,8 @@ class ImageSuite:
     """Images, and any states whose values have an order: MMD, Fréchet, precision and recall.
 
     MMD compares states site by site; the others the first 64 principal components of the values,
-    fitted on the reference.
+    fitted on the reference. A large reference is thinned, to every k-th example: to at most 10,000,
+    and to 2,000 for MMD, which is unbiased at any size.
 
     Args:
         reference: real examples, long, shape (M, *S), M >= 4, not all equal.
@@ -64,7 +65,8 @@ class ImageSuite:
     """
 
     def __init__(self, reference: Tensor) -> None:
-        self.reference = reference
+        reference = thinned(reference, _MOST)
+        self.reference = thinned(reference, _MOST_OF_MMD)
         self.similarity = HammingSimilarity.median(reference)
         self.components = PrincipalComponents(reference, _COMPONENTS)
         self.features = self.components(reference)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from discrete_ca.metrics import PrincipalComponents, values_of_sites
-from discrete_ca.metrics.features import feature_rows, same_width
+from discrete_ca.metrics.features import feature_rows, same_width, thinned
 from tests.helpers import SHAPES, seeded
 
 
@@ -50,6 +50,14 @@ def test_components_of_other_features():
     x = torch.randint(0, 2, (12, 4, 4), generator=seeded())
     found = PrincipalComponents(x, 3, lambda part: part.flatten(1)[:, :5].float())
     assert found(x).shape == (12, 3)
+
+
+@pytest.mark.parametrize("count", [1, 9, 10, 11, 20, 21, 1000])
+def test_thinning_leaves_no_more_than_asked_for_and_no_gap(count):
+    found = thinned(torch.arange(count), 10)
+    assert min(count, 6) <= len(found) <= 10 and found[0] == 0
+    assert len(found) < 2 or len(found.diff().unique()) == 1
+    assert count - int(found[-1]) <= -(-count // 10)
 
 
 def test_errors():
