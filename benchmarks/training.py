@@ -21,6 +21,7 @@ import discrete_ca as dca
 from benchmarks import report
 from discrete_ca.demo import demo_kernel
 from discrete_ca.training.batches import Batches
+from discrete_ca.training.loader import loader
 
 BATCH = 64
 
@@ -37,7 +38,7 @@ def step_ratio(data: dca.DiscreteData, rounds: int) -> dict[str, float]:
     config = dca.TrainConfig(steps=rounds + 10, batch_size=BATCH, progress=False)
     trainer = dca.Trainer(ours, objective, data, config)
     trainer.start_part(trainer.progress.current)
-    batches = Batches(data, BATCH, seed=0)
+    read = loader(Batches(data, BATCH, seed=0))
     bare.requires_grad_(False)
     trained = [p for name, p in bare.named_parameters() if name.startswith("net.")]
     for parameter in trained:
@@ -52,7 +53,7 @@ def step_ratio(data: dca.DiscreteData, rounds: int) -> dict[str, float]:
         optimizer.step()
 
     def trainer_step() -> None:
-        trainer._update(batches, lambda: False)
+        trainer._update(read, lambda: False)
 
     seconds: dict[str, list[float]] = {"bare": [], "trainer": []}
     for i in range(rounds + 2):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from discrete_ca import chains, metrics, runs
+from discrete_ca import chains, checks, metrics, runs
 from discrete_ca.card import ModelCard
 from discrete_ca.cli.terminal import Place, console
 from discrete_ca.data import DiscreteData
-from discrete_ca.data import load as load_data
 from discrete_ca.diagnostics import exact
 from discrete_ca.errors import ConfigError
 from discrete_ca.hub import EVAL_FILE
@@ -24,45 +22,53 @@ from discrete_ca.sealed import write_json
 
 @dataclass(frozen=True)
 class Eval:
-    """Measure samples of a kernel of binarized MNIST digits against the test set."""
+    """Measure samples of a kernel beside real examples, by what suits its data."""
 
     run: Place
     """A run's folder, which eval.json is written to, or user/name on the Hub."""
     samples: int = 1000
-    """How many samples the measures are taken on."""
+    """How many samples the measures are taken on; fewer where there are fewer real examples."""
     moves: int = 32
     """T, moves between levels."""
     correctors: int = 3
     """c, equal-level steps after each move."""
     seed: int = 0
     """Seeds every draw."""
+    split: str | None = None
+    """The split of the run's data to compare with; else the test set of binarized MNIST, the
+    examples that the run held out, or half of what it was trained on."""
+    kind: str | None = None
+    """digits, images, tokens or chorales; else what the data look like."""
+    lowest: int = 0
+    """Of chorales: the MIDI pitch of category 0."""
+    rest: int | None = None
+    """Of chorales: the category of a rest."""
     trust_code: bool = False
     """Import classes from outside the package that the run names."""
 
     def __call__(self) -> None:
         """Do it."""
+        checks.positive(self.samples, "samples", least=4)
         saved = runs.load_run(self.run, self.trust_code)
-        if (saved.shape, saved.num_categories) != ((28, 28), 2):
-            raise ConfigError(
-                f"run '{self.run}' has data of shape {saved.shape}, K = {saved.num_categories}; "
-                "allowed: binarized MNIST digits, (28, 28) and K = 2"
-            )
+        comparison = runs.build_comparison(
+            saved, kind=self.kind, split=self.split, seed=self.seed,
+            coding=metrics.PitchCoding(self.lowest, self.rest),
+        )  # fmt: skip
+        count, shape = min(self.samples, len(comparison.real)), comparison.real.shape[1:]
+        generator = torch.Generator().manual_seed(self.seed)
         begun = time.monotonic()
         z, info = chains.sample(
-            saved.kernel, self.samples, (28, 28), moves=self.moves, correctors=self.correctors,
-            generator=torch.Generator().manual_seed(self.seed), return_info=True,
+            saved.kernel, count, shape, moves=self.moves, correctors=self.correctors,
+            generator=generator, return_info=True,
         )  # fmt: skip
         seconds = time.monotonic() - begun
-        judge = metrics.load_judge()
-        reference = load_data("binarized_mnist", split="test").states
-        found = metrics.digit_metrics(z, judge.features(reference), judge)
         report = {
-            **dataclasses.asdict(found), "samples": self.samples, "moves": self.moves,
+            **comparison.report(z, generator), "samples": count, "moves": self.moves,
             "correctors": self.correctors, "nfe": info.nfe, "seconds": round(seconds, 1),
             "seed": self.seed,
         }  # fmt: skip
-        for what, value, _ in metrics.rows(report):
-            console.print(f"{what:52}{value:>8}")
+        for row in [("measure", "samples", "real"), *metrics.rows(report)]:
+            console.print("{:52}{:>12}{:>12}".format(*row).rstrip())
         if Path(self.run).is_dir():  # else it is a name on the Hub
             write_json(Path(self.run) / EVAL_FILE, report)
 

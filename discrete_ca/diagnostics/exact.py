@@ -18,6 +18,7 @@ from discrete_ca import checks
 from discrete_ca.corruption import Corruption
 from discrete_ca.errors import SpaceTooLargeError
 from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel
+from discrete_ca.metrics.divergences import total_variation as total_variation
 
 MAX_STATES = 4096
 """Largest V^D that is enumerated: a matrix of 16.8 million entries, 134 MB."""
@@ -277,21 +278,6 @@ def annealed_law(
             for _ in range(correctors):
                 law = law @ P
     return law, law @ read_out_matrix(kernel, shape, levels[-1], mode, known=known)
-
-
-def total_variation(p: Tensor, q: Tensor) -> float:
-    """Total variation distance, ``sum |p - q| / 2``, in [0, 1].
-
-    Raises:
-        ValueError: for laws of different lengths.
-
-    Example:
-        >>> total_variation(torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.5]))
-        0.5
-    """
-    if p.shape != q.shape:
-        raise ValueError(f"p has shape {tuple(p.shape)} and q {tuple(q.shape)}; allowed: equal")
-    return float((p.double() - q.double()).abs().sum() / 2)
 
 
 def detailed_balance_residual(P: Tensor, pi: Tensor) -> float:

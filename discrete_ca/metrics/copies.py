@@ -9,8 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# With more categories than this, comparing site by site beats one matrix product a category.
-_FEW = 16
+from discrete_ca.metrics.distances import hamming
 
 
 def share_of_copies(samples: Tensor, data: Tensor) -> float:
@@ -62,26 +61,13 @@ def nearest_distance(samples: Tensor, data: Tensor, chunk: int = 2048) -> Tensor
     return torch.cat(
         [
             torch.stack(
-                [_distances(part, other, values).amin(1) for other in torch.split(others, chunk)]
+                [hamming(part, other, values).amin(1) for other in torch.split(others, chunk)]
             )
             .amin(0)
             .long()
             for part in torch.split(rows, chunk)
         ]
     )
-
-
-def _distances(rows: Tensor, others: Tensor, values: Tensor) -> Tensor:
-    """Hamming distances (n, m), float, between rows (n, D) and (m, D); `values` those of the rows.
-
-    For few values: D less the matches, which are one product of indicators a value.
-    """
-    if len(values) > _FEW:
-        return torch.cdist(rows.float(), others.float(), p=0.0)
-    matches = torch.zeros(len(rows), len(others), device=rows.device)
-    for value in values:
-        matches += (rows == value).float() @ (others == value).float().T
-    return rows.shape[1] - matches
 
 
 def _rows(samples: Tensor, data: Tensor) -> tuple[Tensor, Tensor]:

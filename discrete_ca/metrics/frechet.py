@@ -12,40 +12,12 @@ only numbers of equal N.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-Extractor = Callable[[Tensor], Tensor]
-"""Anything that turns states (N, *S) into features (N, F)."""
+from discrete_ca.metrics.features import Extractor, extract, feature_rows, same_width
 
-
-def extract(extractor: Extractor, x: Tensor, chunk: int = 1024) -> Tensor:
-    """Features of all states, computed in chunks and without gradients.
-
-    Args:
-        extractor: from states (n, *S) to features (n, F).
-        x: states, shape (N, *S).
-        chunk: states at once.
-
-    Returns:
-        Features, shape (N, F).
-
-    Raises:
-        ValueError: where the extractor gives anything but one row of features a state.
-
-    Example:
-        >>> extract(lambda x: x.flatten(1).float(), torch.zeros(5, 2, 3), chunk=2).shape
-        torch.Size([5, 6])
-    """
-    with torch.no_grad():
-        features = torch.cat([extractor(part) for part in torch.split(x, chunk)])
-    if features.ndim != 2 or len(features) != len(x):
-        raise ValueError(
-            f"extractor gave features of shape {tuple(features.shape)}; allowed: ({len(x)}, F)"
-        )
-    return features
+__all__ = ["Extractor", "extract", "frechet_distance", "gaussian_distance", "gaussian_fit"]
 
 
 def gaussian_fit(features: Tensor, name: str = "features") -> tuple[Tensor, Tensor]:
@@ -66,13 +38,7 @@ def gaussian_fit(features: Tensor, name: str = "features") -> tuple[Tensor, Tens
         >>> mean.item(), covariance.item()
         (1.0, 2.0)
     """
-    if features.ndim != 2 or len(features) < 2 or features.shape[1] == 0:
-        raise ValueError(
-            f"{name} has shape {tuple(features.shape)}; allowed: (N, F), N >= 2 and F >= 1"
-        )
-    rows = features.detach().to("cpu", torch.float64)
-    if not rows.isfinite().all():
-        raise ValueError(f"{name} holds NaN or infinite values; allowed: finite ones")
+    rows = feature_rows(features, name=name)
     mean = rows.mean(0)
     centred = rows - mean
     return mean, centred.T @ centred / (len(rows) - 1)
@@ -112,12 +78,15 @@ def gaussian_distance(
     return max(0.0, float(squared - 2 * cross))
 
 
-def frechet_distance(features: Tensor, reference: Tensor) -> float:
+def frechet_distance(
+    features: Tensor, reference: Tensor, extractor: Extractor | None = None
+) -> float:
     """Squared Fréchet distance between Gaussian fits of two sets of features.
 
     Args:
-        features: of the samples, shape (N, F).
-        reference: of the data, shape (M, F).
+        features: of the samples, shape (N, F); or, with an extractor, the samples, (N, *S).
+        reference: of the data, shape (M, F); or the data, (M, *S).
+        extractor: from states to features; None for features as they are.
 
     Raises:
         ValueError: for other shapes, different F, fewer than two rows, or non-finite values.
@@ -126,11 +95,10 @@ def frechet_distance(features: Tensor, reference: Tensor) -> float:
         >>> x = torch.randn(100, 3, generator=torch.Generator().manual_seed(0))
         >>> round(frechet_distance(x + 2.0, x), 4)
         12.0
+        >>> round(frechet_distance(x, x, lambda part: part[:, :2]), 4)
+        0.0
     """
-    fit = gaussian_fit(features, "features")
-    other = gaussian_fit(reference, "reference")
-    if fit[0].shape != other[0].shape:
-        raise ValueError(
-            f"features are {fit[0].shape[0]} wide, reference {other[0].shape[0]}; allowed: equal"
-        )
-    return gaussian_distance(*fit, *other)
+    rows = feature_rows(features, extractor, "features")
+    others = feature_rows(reference, extractor, "reference")
+    same_width(rows, others)
+    return gaussian_distance(*gaussian_fit(rows), *gaussian_fit(others))

@@ -15,18 +15,41 @@ class Measure(NamedTuple):
     spec: str
     """How it is written, as `format` takes it."""
     real: str = ""
-    """Name of the same measure taken on real data, where there is one."""
+    """Name of the same measure taken on real data; "" for the name with _floor behind it."""
 
+
+_FLOOR = "_floor"
 
 MEASURES = {
     "confident_share": Measure(
         "judge's confident share (>= 0.9)", ".1%", "confident_share_held_out"
     ),
     "class_entropy": Measure(f"class entropy (nats, even = {math.log(10):.3f})", ".3f"),
-    "frechet_distance": Measure(
-        "Frechet distance to the test set (judge's features)", ".2f", "frechet_distance_floor"
-    ),
-    "share_of_copies": Measure("equal to a training image", ".2%", "share_of_copies_test"),
+    "frechet_distance": Measure("Frechet distance to the test set (judge's features)", ".2f"),
+    "mmd_hamming": Measure("MMD^2, exp(-Hamming distance / its median)", ".2e"),
+    "frechet_components": Measure("Frechet distance (principal components)", ".4g"),
+    "precision": Measure("precision (principal components, k = 3)", ".1%"),
+    "recall": Measure("recall (principal components, k = 3)", ".1%"),
+    "density": Measure("density (principal components, k = 3)", ".3f"),
+    "coverage": Measure("coverage (principal components, k = 3)", ".1%"),
+    **{f"divergence_{n}": Measure(f"{n}-gram Jensen-Shannon (nats)", ".4f") for n in range(1, 6)},
+    **{f"seen_{n}": Measure(f"{n}-grams that the real text has", ".1%") for n in range(1, 6)},
+    **{
+        f"cross_entropy_{n}": Measure(f"cross-entropy, real text's {n}-gram model (nats)", ".3f")
+        for n in range(1, 6)
+    },
+    "known_words": Measure("words that the real text has", ".1%"),
+    "pitch_class_distance": Measure("pitch classes, total variation", ".4f"),
+    "chords_seen": Measure("steps whose chord the real music has", ".1%"),
+    "chord_cross_entropy": Measure("cross-entropy of chord changes (nats, 2-grams)", ".3f"),
+    "melodic_divergence": Measure("melodic intervals, Jensen-Shannon (nats)", ".4f"),
+    "leaps": Measure("moves by more than an octave", ".2%"),
+    "crossings": Measure("neighbouring voices that cross", ".2%"),
+    "parallel_fifths": Measure("parallel fifths a bar of 16 steps", ".3f"),
+    "parallel_octaves": Measure("parallel octaves a bar of 16 steps", ".3f"),
+    "held": Measure("notes held from the step before", ".1%"),
+    "share_of_copies": Measure("equal to a training example", ".2%", "share_of_copies_test"),
+    "reference": Measure("compared with", ""),
     "samples": Measure("samples measured", ",.0f"),
     "moves": Measure("moves between levels, T", ",.0f"),
     "correctors": Measure("correctors after each move, c", ",.0f"),
@@ -42,6 +65,17 @@ MEASURES = {
 """The numbers that this package's reports hold, by name."""
 
 
+def floor_name(name: str) -> str:
+    """The name of the same measure taken on real data.
+
+    Example:
+        >>> floor_name("precision"), floor_name("share_of_copies")
+        ('precision_floor', 'share_of_copies_test')
+    """
+    measure = MEASURES.get(name)
+    return (measure.real if measure else "") or name + _FLOOR
+
+
 def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """What each number is, the number, and the same for real data ("" for none).
 
@@ -52,13 +86,13 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         >>> rows({"confident_share": 0.81, "confident_share_held_out": 0.98, "nfe": 225})[0]
         ("judge's confident share (>= 0.9)", '81.0%', '98.0%')
     """
-    beside = {measure.real for name, measure in MEASURES.items() if name in report}
+    beside = {floor_name(name) for name in report}
     found = []
     for name, value in report.items():
         if name in beside or not isinstance(value, int | float | str):
             continue
         measure = MEASURES.get(name, Measure(name.replace("_", " "), ""))
-        real = report.get(measure.real)
+        real = report.get(floor_name(name))
         found.append((measure.text, _written(value, measure.spec), _written(real, measure.spec)))
     return found
 

@@ -12,6 +12,7 @@ from discrete_ca.runs.folder import (
     remembered,
     save_model,
 )
+from discrete_ca.runs.measuring import Comparison, build_comparison
 from discrete_ca.runs.recipes import recipes
 from discrete_ca.runs.sharing import push_run, write_shared
 from discrete_ca.runs.watching import build_observers
@@ -19,12 +20,14 @@ from discrete_ca.runs.watching import build_observers
 __all__ = [
     "MODEL",
     "RUN_FILE",
+    "Comparison",
     "DataConfig",
     "KernelConfig",
     "NetConfig",
     "RecipeConfig",
     "RunConfig",
     "SavedRun",
+    "build_comparison",
     "build_kernel",
     "build_observers",
     "build_schedule",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,7 +15,13 @@ from discrete_ca import draws
 from discrete_ca.errors import ConfigError, DataError
 from discrete_ca.orders import Order
 
-Batch = tuple[Tensor, Tensor | None]
+
+class Batch(NamedTuple):
+    """Clean examples z (B, *S), labels (B,), and which sites are data and not padding (B, *S)."""
+
+    z: Tensor
+    label: Tensor | None = None
+    present: Tensor | None = None
 
 
 @runtime_checkable
@@ -40,7 +46,7 @@ class Streamed(Protocol):
 
     buffer: int
 
-    def take(self, start: int, count: int) -> Batch:
+    def take(self, start: int, count: int) -> tuple[Tensor, Tensor | None]:
         """Examples number start .. start + count - 1; cheap where it goes on with the last."""
 
     def mark(self, start: int) -> dict[str, Any]:
@@ -54,12 +60,12 @@ Source = Tensor | NDArray[Any] | Indexed | Streamed | Callable[[int, torch.Gener
 
 
 class Batches:
-    """``batches(step)`` gives (z, label), the same for a seed and step whatever came before.
+    """``batches(step)`` is the same `Batch` for a seed and step whatever came before.
 
     A tensor (N, *S) or a data set is gone through in a new order each epoch, the incomplete last
     batch dropped. A stream is cut into blocks of whole batches, about its `buffer` examples each,
     and each block is put in an order of its own; nothing is dropped. A function
-    (count, generator) -> z, or (z, label), is called for each batch.
+    (count, generator) -> z, (z, label) or (z, label, present), is called for each batch.
 
     Args:
         source: where the examples come from.
@@ -74,11 +80,11 @@ class Batches:
 
     Example:
         >>> batches = Batches(torch.arange(6).reshape(6, 1), 4, seed=0)
-        >>> z, label = batches(step=10)
-        >>> z.shape, label
+        >>> batch = batches(step=10)
+        >>> batch.z.shape, batch.label
         (torch.Size([4, 1]), None)
-        >>> half, _ = batches.part(step=10, index=1, count=2)
-        >>> bool((half == z[2:]).all())
+        >>> half = batches.part(step=10, index=1, count=2)
+        >>> bool((half.z == batch.z[2:]).all())
         True
     """
 
@@ -134,20 +140,21 @@ class Batches:
         if not isinstance(source, Tensor | Indexed | Streamed):
             key = (step,) if count == 1 else (step, index)
             found = source(size, draws.keyed(self.seed, "data", *key))
-            return (found, None) if isinstance(found, Tensor) else found
+            return Batch(found) if isinstance(found, Tensor) else Batch(*found)
         whole = self.block or len(source) // self.size  # type: ignore[arg-type]
         number, place = divmod(step, whole)
         first = place * self.size + index * size
         rows = self._order(number)(torch.arange(first, first + size))
         if isinstance(source, Streamed):
             states, labels = self.read_block(number)
-            z = states[rows].long()
+            z, present = states[rows].long(), None
         else:
-            labels = None if isinstance(source, Tensor) else source.labels
+            labels, present = getattr(source, "labels", None), getattr(source, "present", None)
             z = source[rows]
-        return z, None if labels is None else labels[rows].long()
+        label = None if labels is None else labels[rows].long()
+        return Batch(z, label, None if present is None else present[rows])
 
-    def read_block(self, number: int) -> Batch:
+    def read_block(self, number: int) -> tuple[Tensor, Tensor | None]:
         """A block of a stream, in the stream's order; it is read once, and kept for a while."""
         assert isinstance(self.source, Streamed)
         count = self.block * self.size

@@ -26,11 +26,17 @@ class MeanLoss(nn.Module):
         self.kernel = kernel
 
     def forward(
-        self, objective: Objective, z: Tensor, label: Tensor | None, noise: torch.Generator
+        self,
+        objective: Objective,
+        z: Tensor,
+        label: Tensor | None,
+        present: Tensor | None,
+        noise: torch.Generator,
     ) -> Tensor:
         """The mean loss, in nats; a scalar."""
         with torch.autocast(z.device.type, enabled=False):  # only networks run in half precision
-            return objective(self.kernel, z, label=label, generator=noise).mean()
+            losses = objective(self.kernel, z, label=label, generator=noise, present=present)
+            return losses.mean()
 
 
 class NormLimit:
@@ -113,16 +119,19 @@ class Part:
         self.optimizer.zero_grad(set_to_none=True)
         device, count = self.processes.device, len(batches)
         total = torch.zeros((), device=device)
-        for i, (z, label) in enumerate(batches):
+        for i, batch in enumerate(batches):
             place = self.processes.rank * count + i
             key = (step,) if self.processes.count * count == 1 else (step, place)
             noise = draws.keyed(self.config.seed, "noise", *key)
-            told = label.to(device) if label is not None and self.told_label else None
+            told = batch.label if self.told_label else None
+            z, label, present = (
+                None if part is None else part.to(device) for part in (batch.z, told, batch.present)
+            )
             with (
                 draws.globally_keyed(device, self.config.seed, "networks", *key),  # dropout
                 self.processes.alone(self.loss, i + 1 < count),
             ):
-                loss = self.loss(objective, z.to(device), told, noise) / count
+                loss = self.loss(objective, z, label, present, noise) / count
                 loss.backward()
             total = total + loss.detach()
         return total

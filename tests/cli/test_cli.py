@@ -205,7 +205,10 @@ REFUSED = [
     (("inpaint", "{place}/images"), "nothing says which sites to draw"),
     (("inpaint", "{place}/images", "--box", "2", "2", "0", "4"), "--box was (2, 2, 0, 4)"),
     (("inpaint", "{place}/images", "--box", "0", "9", "0", "4"), "--box was (0, 9, 0, 4)"),
-    (("eval", "{place}/images"), "allowed: binarized MNIST digits"),
+    (("eval", "{place}/images", "--kind", "tokens"), "data of shape (8, 12), K = 2; allowed: (T,)"),
+    (("eval", "{place}/images", "--kind", "image"), "unknown kind 'image'; did you mean 'images'"),
+    (("eval", "{place}/images", "--split", "train"), "which the run was trained on"),
+    (("eval", "{place}/images", "--samples", "3"), "samples was 3; allowed: a whole number >= 4"),
     (("train", "{place}/images", *FAST), "holds a finished run"),
     (("train", "{place}/new", "--config", "{place}/none.toml"), "none.toml' cannot be read"),
     (("train", "{place}/new", "--config"), "--config was given without a file"),
@@ -363,3 +366,36 @@ def test_eval_writes_beside_a_run_and_only_tells_of_the_hub(hub, tmp_path, monke
     budget = {name: report[name] for name in ("samples", "moves", "correctors", "nfe")}
     assert budget == {"samples": 40, "moves": 2, "correctors": 0, "nfe": 3}
     assert not (tmp_path / "user").exists()
+
+
+def test_eval_takes_the_measures_that_suit(place, tmp_path, capsys):
+    settings = ("--samples", 20, "--moves", 2, "--correctors", 0)
+    assert run("eval", place / "images", *settings) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[0].split() == ["measure", "samples", "real"]
+    assert "precision" in said and "half of what was trained on: 6" in said
+    report = json.loads((place / "images/eval.json").read_text())
+    assert report["samples"] == 6 and report["nfe"] == 3  # no more than there are real ones
+    assert report.keys() >= {"mmd_hamming", "mmd_hamming_floor", "recall", "recall_floor"}
+    assert run("eval", place / "sequences", *settings) == 0
+    report = json.loads((place / "sequences/eval.json").read_text())
+    assert report["samples"] == 20
+    assert report.keys() >= {"divergence_2", "divergence_2_floor", "cross_entropy_5", "seen_3"}
+    assert run("eval", place / "sequences", *settings) == 0  # the seed is the same
+    again = json.loads((place / "sequences/eval.json").read_text())
+    assert {**again, "seconds": 0} == {**report, "seconds": 0}
+
+
+def test_eval_of_music_with_held_out_scores(tmp_path, capsys):
+    g = np.random.default_rng(0)
+    np.save(tmp_path / "scores.npy", g.integers(0, 30, (24, 4, 6)))
+    words = ("train", tmp_path / "run", "--data", tmp_path / "scores.npy", "--net", "mlp")
+    assert run(*words, "--data.held-out", 8, "--train.observe-every", 0, *FAST) == 0
+    settings = ("--samples", 8, "--moves", 2, "--correctors", 0, "--lowest", 47, "--rest", 0)
+    assert run("eval", tmp_path / "run", *settings) == 0
+    said = capsys.readouterr().out
+    assert "parallel fifths a bar of 16 steps" in said and "held out: 8" in said
+    report = json.loads((tmp_path / "run/eval.json").read_text())
+    assert report["share_of_copies_test"] == 0.0 and 0 < report["held_floor"] < 0.2
+    assert run("eval", tmp_path / "run", *settings, "--kind", "images") == 0
+    assert "precision" in json.loads((tmp_path / "run/eval.json").read_text())

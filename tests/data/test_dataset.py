@@ -44,7 +44,7 @@ def test_reading_gives_a_copy():
 def test_it_is_a_source_of_batches():
     data = DiscreteData(torch.arange(8).reshape(8, 1), labels=torch.arange(8))
     assert isinstance(data, Indexed)
-    z, label = Batches(data, 4, seed=0)(0)
+    z, label, _ = Batches(data, 4, seed=0)(0)
     assert z.shape == (4, 1) and torch.equal(z.squeeze(1), label)
 
 

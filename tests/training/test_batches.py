@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import discrete_ca as dca
 from discrete_ca import draws
 from discrete_ca.data import DiscreteData, MappedData, StreamedData
 from discrete_ca.errors import ConfigError
@@ -33,7 +34,7 @@ SOURCES = {
 
 
 def joined(parts):
-    z, labels = zip(*parts, strict=True)
+    z, labels, _ = zip(*parts, strict=True)
     return torch.cat(z), None if labels[0] is None else torch.cat(labels)
 
 
@@ -54,7 +55,7 @@ def test_parts_of_an_epoch_are_the_data_less_the_tail(name, size, count, more, e
     parts = [
         batches.part(epoch * steps + step, i, count) for step in range(steps) for i in range(count)
     ]
-    assert all(len(z) == size // count for z, _ in parts)
+    assert all(len(part.z) == size // count for part in parts)
     z, labels = joined(parts)
     assert z.dtype == torch.long and z.unique().numel() == len(z) == n - n % size
     whole = [batches(epoch * steps + step) for step in range(steps)]
@@ -93,7 +94,7 @@ def test_parts_of_a_function_have_generators_of_their_own():
         return torch.rand(n, 2, generator=g), torch.arange(n)
 
     batches = Batches(draw, 6, seed=5)
-    z, label = batches.part(7, 1, 3)
+    z, label, _ = batches.part(7, 1, 3)
     assert torch.equal(z, torch.rand(2, 2, generator=draws.keyed(5, "data", 7, 1)))
     assert torch.equal(label, torch.arange(2))
     assert torch.equal(batches(7)[0], torch.rand(6, 2, generator=draws.keyed(5, "data", 7)))
@@ -114,3 +115,25 @@ def test_only_streams_have_a_state():
         batches(0)
         assert batches.state(1) == {}
         batches.restore({})
+
+
+def test_padding_reaches_the_objective():
+    """Padded sites count nothing: the same losses whatever stands there for the network."""
+    states = torch.randint(0, 3, (12, 4), generator=torch.Generator().manual_seed(0))
+    present = torch.ones(12, 4, dtype=torch.bool)
+    present[::2, 2:] = False
+    data = dca.DiscreteData(states.masked_fill(~present, 3), 4, present=present)
+    batch = Batches(data, 4, seed=0).part(1, 1, 2)
+    assert torch.equal(batch.present, batch.z != 3)
+    seen = []
+
+    class Watch(dca.Denoising):
+        def losses(self, kernel, z, x, b, given, generator):
+            seen.append((given.known[0], z))
+            return super().losses(kernel, z, x, b, given, generator)
+
+    kernel = dca.CategoricalNoiseKernel(dca.nn.MLP(4, 4, shape=(4,)), dca.corruption.Uniform(4))
+    config = dca.TrainConfig(steps=3, batch_size=4, progress=False)
+    dca.Trainer(kernel, Watch(), data, config).fit()
+    assert len(seen) == 3
+    assert all(torch.equal(mask, z != 3) for mask, z in seen)

@@ -35,7 +35,7 @@ def test_what_comes_out_does_not_depend_on_the_workers(name, workers, accumulati
     read = loader(batches, 5, index=1, count=3, workers=workers, accumulation=accumulation)
     for step in range(5, 15):
         for i in range(accumulation):
-            z, label = next(read)
+            z, label, _ = next(read)
             expected = batches.part(step, accumulation + i, 3 * accumulation)
             assert torch.equal(z, expected[0])
             assert label is None or torch.equal(label, expected[1])

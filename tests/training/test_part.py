@@ -7,6 +7,7 @@ import torch
 
 import discrete_ca as dca
 from discrete_ca.training import TrainConfig
+from discrete_ca.training.batches import Batch
 from discrete_ca.training.part import NormLimit, Part
 from discrete_ca.training.processes import Processes
 
@@ -44,7 +45,7 @@ def test_nothing_is_cut_before_the_usual_is_known():
 def test_a_cut_gradient_keeps_its_direction():
     part = make_part(clip=3.0)
     part.limit.steps, part.limit.log_mean = 100, math.log(1e-3)
-    part.gradient(dca.Denoising(), [(Z, None)], step=0)
+    part.gradient(dca.Denoising(), [Batch(Z)], step=0)
     before = [p.grad.clone() for p in part.parameters if p.grad is not None]
     norm, taken = part.descend(0.0)
     after = [p.grad for p in part.parameters if p.grad is not None]
@@ -56,9 +57,9 @@ def test_a_cut_gradient_keeps_its_direction():
 def test_the_noise_of_a_step_is_keyed_by_its_step_and_place():
     part = make_part()
     objective = dca.ContrastiveAdjustment()
-    losses = [float(part.gradient(objective, [(Z, None)], step)) for step in (0, 0, 1)]
+    losses = [float(part.gradient(objective, [Batch(Z)], step)) for step in (0, 0, 1)]
     assert losses[0] == losses[1] != losses[2]
-    halves = [(Z[:8], None), (Z[:8], None)]
+    halves = [Batch(Z[:8]), Batch(Z[:8])]
     both = float(part.gradient(objective, halves, 0))
     part.processes.rank = 1  # the second of two processes with a part each
     part.processes.count = 2

@@ -334,7 +334,7 @@ def test_batches_go_through_the_data_once_an_epoch_with_their_labels():
     assert torch.equal(later(3)[0], stream(3)[0])  # whatever came before
     assert torch.equal(later(1)[0], second[0])
     assert not torch.equal(torch.cat([stream(2)[0], stream(3)[0]]).flatten(), seen)
-    z, label = Batches(lambda n, g: torch.rand(n, 2, generator=g), 3, seed=0)(7)
+    z, label, _ = Batches(lambda n, g: torch.rand(n, 2, generator=g), 3, seed=0)(7)
     assert z.shape == (3, 2) and label is None
     assert torch.equal(Batches(lambda n, g: torch.rand(n, 2, generator=g), 3, seed=0)(7)[0], z)
     with pytest.raises(DataError, match="data has 4 examples; allowed: at least batch_size = 5"):

@@ -1,0 +1,198 @@
+"""What a run's samples are compared with, and by which measures, chosen by its data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from discrete_ca import metrics
+from discrete_ca.data import DiscreteData
+from discrete_ca.errors import ConfigError, DataError, unknown_name
+from discrete_ca.metrics import Measures, PitchCoding
+from discrete_ca.runs.config import DataConfig, RunConfig
+from discrete_ca.runs.folder import SavedRun
+
+_DIGITS = "binarized_mnist"
+_VOICES, _PITCHES = 4, 24  # fewer categories are hardly the pitches of four voices
+_FEWEST = 4  # that every suite measures
+
+
+class Kind(NamedTuple):
+    """A kind of data."""
+
+    suite: Callable[[Tensor, SavedRun, PitchCoding | None], Measures]
+    """From the reference, the run and the coding of pitches to measures."""
+    fits: Callable[[tuple[int, ...], int], bool]
+    """Whether data of shape S and K categories can be of this kind."""
+    allowed: str
+    """The same in words."""
+
+
+KINDS = {
+    "digits": Kind(
+        lambda real, saved, coding: metrics.DigitSuite(real),
+        lambda shape, K: (shape, K) == ((28, 28), 2),
+        "(28, 28) and K = 2",
+    ),
+    "images": Kind(
+        lambda real, saved, coding: metrics.ImageSuite(real),
+        lambda shape, K: True,
+        "any",
+    ),
+    "tokens": Kind(
+        lambda real, saved, coding: metrics.SequenceSuite(
+            real,
+            saved.num_categories or 0,
+            decode=None if saved.tokenizer is None else saved.tokenizer.decode,
+        ),
+        lambda shape, K: len(shape) == 1,
+        "(T,)",
+    ),
+    "chorales": Kind(
+        lambda real, saved, coding: metrics.ChoraleSuite(real, coding),
+        lambda shape, K: len(shape) == 2 and shape[1] > 1,
+        "(C, T) with T >= 2",
+    ),
+}
+"""The kinds of data, by name."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What samples are measured by.
+
+    Args:
+        measures: against the reference.
+        reference: what that is, in words.
+        real: real examples that the reference does not hold, for the floor, (M, *S).
+        trained: what was trained on, which samples may be copies of, (M', *S).
+        unseen: real examples that were not trained on, (N, *S); None where there are none.
+    """
+
+    measures: Measures
+    reference: str
+    real: Tensor
+    trained: Tensor
+    unseen: Tensor | None
+
+    def report(
+        self, samples: Tensor, generator: torch.Generator | None = None
+    ) -> dict[str, float | str]:
+        """The measures of samples beside their floors, and the share of copies.
+
+        Args:
+            samples: long, shape (N, *S), no more than there are in `real`.
+            generator: source of randomness, for the examples that the floor is taken on.
+        """
+        found: dict[str, float | str] = {
+            **metrics.with_floor(self.measures, samples, self.real, generator),
+            "share_of_copies": metrics.share_of_copies(samples, self.trained),
+        }
+        if self.unseen is not None:
+            share = metrics.share_of_copies(self.unseen, self.trained)
+            found[metrics.floor_name("share_of_copies")] = share
+        return {**found, "reference": self.reference}
+
+
+def kind_of(saved: SavedRun) -> str:
+    """Which of `KINDS` suits the data of a run, by their name, shape and number of categories."""
+    shape, categories = saved.shape or (), saved.num_categories or 0
+    name = saved.about.get("data", {}).get("name", _DIGITS)
+    if name == _DIGITS and (shape, categories) == ((28, 28), 2):
+        return "digits"
+    if len(shape) == 1:
+        return "tokens"
+    voices = len(shape) == 2 and shape[0] == _VOICES and shape[1] > _VOICES
+    return "chorales" if voices and categories >= _PITCHES else "images"
+
+
+def build_comparison(
+    saved: SavedRun,
+    *,
+    kind: str | None = None,
+    split: str | None = None,
+    coding: PitchCoding | None = None,
+    seed: int = 0,
+) -> Comparison:
+    """What the samples of a run are compared with.
+
+    The reference is the split that is named; else the test set for binarized MNIST digits; else the
+    examples that the run held out; else, since nothing better is left, a random half of what was
+    trained on. The floor is taken on what was trained on, or on its other half.
+
+    Args:
+        saved: the run; its data are read again.
+        kind: one of `KINDS`; None for the one that suits.
+        split: of the run's source, to compare with.
+        coding: of music, which pitch a category means.
+        seed: of the halves.
+
+    Raises:
+        ConfigError: for a run that does not say its data, or a kind that is not known or does not
+            fit them.
+        DataError: for data that cannot be read, or too few of them.
+    """
+    shape, K = saved.shape, saved.num_categories
+    if shape is None or K is None:
+        raise ConfigError("the run does not say the shape and categories of its data; allowed: one "
+                          "with run.json, over categories")  # fmt: skip
+    kind = kind_of(saved) if kind is None else kind
+    if kind not in KINDS:
+        raise ConfigError(unknown_name("kind", kind, KINDS))
+    if not KINDS[kind].fits(shape, K):
+        raise ConfigError(f"kind was {kind}, but the run has data of shape {shape}, K = {K}; "
+                          f"allowed: {KINDS[kind].allowed}")  # fmt: skip
+    found = _examples(saved, kind, split, seed)
+    for name, part in (("reference", found.reference), ("floor", found.real)):
+        if tuple(part.shape[1:]) != shape or len(part) < _FEWEST:
+            raise DataError(
+                f"the examples for the {name} have shape {tuple(part.shape)}; allowed: (N, *S) "
+                f"with S = {shape} and N >= {_FEWEST}"
+            )
+    measures = KINDS[kind].suite(found.reference, saved, coding)
+    return Comparison(measures, found.name, found.real, found.trained, found.unseen)
+
+
+class _Examples(NamedTuple):
+    reference: Tensor
+    name: str
+    real: Tensor
+    trained: Tensor
+    unseen: Tensor | None
+
+
+def _examples(saved: SavedRun, kind: str, split: str | None, seed: int) -> _Examples:
+    if "config" not in saved.about and kind != "digits":
+        raise ConfigError("the run does not say where its data are; allowed: one with run.json")
+    config = RunConfig.from_dict(saved.about.get("config", {"data": {"source": _DIGITS}}))
+    if split is None and kind == "digits":
+        split = "test"
+    if split == config.data.split:
+        raise ConfigError(
+            f"split was '{split}', which the run was trained on; allowed: another, or none"
+        )
+    train, unseen = config.data.load_parts(config.train.seed)
+    if not isinstance(train, DiscreteData):
+        raise ConfigError("the run was trained on a stream; allowed: data that can be read again")
+    trained = train.states
+    if split is not None:
+        settings = config.data
+        if kind == "digits":  # whatever made them, MNIST's own are the ones to compare with
+            settings = DataConfig(_DIGITS)
+        changes: dict[str, Any] = {"split": split, "held_out": 0}
+        if saved.tokenizer is None:  # which says the categories of text
+            changes["num_categories"] = saved.num_categories
+        other = dataclasses.replace(settings, **changes).load()
+        assert isinstance(other, DiscreteData)
+        unseen = other
+    if unseen is None:
+        real, rest = metrics.halves(trained, torch.Generator().manual_seed(seed))
+        name = f"half of what was trained on: {len(rest):,}"
+        return _Examples(rest, name, real, trained, None)
+    where = "held out" if split is None else f"{unseen.name}, {split}"
+    return _Examples(unseen.states, f"{where}: {len(unseen):,}", trained, trained, unseen.states)
