@@ -1,0 +1,87 @@
+"""The page of results, docs/results.md, from the reports of benchmarks under docs/results/.
+
+    python -m benchmarks.pages
+
+A report is what a benchmark wrote as JSON. Nothing on the page is typed: a test compares the two.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).parent.parent / "docs"
+_HEAD = """# Results
+
+Made by `python -m benchmarks.pages` from the reports in `docs/results/`, which the benchmarks wrote.
+What the numbers mean is in {doc}`measurements`.
+"""
+
+Row = dict[str, Any]
+
+
+def shown(value: Any) -> str:
+    """A cell: numbers with four significant digits.
+
+    Example:
+        >>> shown(0.123456), shown("a"), shown(12)
+        ('0.1235', 'a', '12')
+    """
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def table(names: list[str], cells: list[list[str]]) -> str:
+    """A table in Markdown."""
+    lines = [names, ["---"] * len(names), *cells]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def exact_law(rows: list[Row]) -> Iterator[str]:
+    """For each noise, law and hold: a method a line, levels side by side."""
+    keys = list(dict.fromkeys((row["noise"], row["law"], row["h"]) for row in rows))
+    for noise, law, hold in sorted(keys):
+        here = [row for row in rows if (row["noise"], row["law"], row["h"]) == (noise, law, hold)]
+        levels = sorted({row["b"] for row in here})
+        found = {(row["method"], row["b"]): row for row in here}
+        cells = []
+        for method in dict.fromkeys(row["method"] for row in here):
+            line = [method]
+            for level in levels:
+                row = found[method, level]
+                ratio = row["closer than denoising (x)"]
+                line.append(f"{row['TV']:.4f} ({ratio:.2f})" if ratio else f"{row['TV']:.4f}")
+            line += [f"{found[method, level]['spectral gap']:.3f}" for level in levels]
+            line.append(f"{found[method, levels[0]]['training seconds']:.0f}")
+            cells.append(line)
+        names = ["", *(f"TV, b = {b}" for b in levels), *(f"gap, b = {b}" for b in levels), "s"]
+        runs = max(row["runs"] for row in here)
+        yield f"### {noise} noise, {law} laws, hold {hold}\n\n"
+        yield f"Medians of {runs}; in brackets, times closer than denoising (of the limits: than "
+        yield "its limit); s: seconds of training a network.\n\n"
+        yield table(names, cells) + "\n"
+
+
+def plain(rows: list[Row]) -> Iterator[str]:
+    """The rows as they are."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    yield table(names, [[shown(row.get(name, "")) for name in names] for row in rows]) + "\n"
+
+
+def page(folder: Path) -> str:
+    """The page, from all reports in a folder."""
+    parts = [_HEAD]
+    for path in sorted(folder.glob("*.json")):
+        report = json.loads(path.read_text(encoding="utf-8"))
+        told = {**report["settings"], **report["environment"]}
+        settings = ", ".join(f"{name} {value}" for name, value in told.items())
+        parts.append(
+            f"\n## {path.stem}\n\n`python -m benchmarks.{report['benchmark']}`: {settings}.\n\n"
+        )
+        parts += {"exact_law": exact_law}.get(report["benchmark"], plain)(report["rows"])
+    return "".join(parts).rstrip() + "\n"
+
+
+if __name__ == "__main__":
+    (DOCS / "results.md").write_text(page(DOCS / "results"), encoding="utf-8")
