@@ -15,7 +15,7 @@ from typing import Any
 DOCS = Path(__file__).parent.parent / "docs"
 _HEAD = """# Results
 
-Made by `python -m benchmarks.pages` from the reports in `docs/results/`, which the benchmarks wrote.
+Made by `python -m benchmarks.pages` from the reports in `docs/results/`, as benchmarks wrote them.
 What the numbers mean is in {doc}`measurements`.
 """
 
