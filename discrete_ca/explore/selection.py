@@ -5,8 +5,8 @@ out. A round at x draws a hidden *centre* c ~ P(x, ·) and n candidates y_i ~ P(
 takes one of {x, y_1, …, y_n} with probability ∝ exp(s/τ).
 
 **The law.** If P is in detailed balance with π, then
-``π(x) P(x, c) Π_i P(c, y_i) = π(c) P(c, x) Π_i P(c, y_i)`` is symmetric in x and the y_i: given c and
-the set, each of them is equally likely, before scores, to be the present one. Taking one by
+``π(x) P(x, c) Π_i P(c, y_i) = π(c) P(c, x) Π_i P(c, y_i)`` is symmetric in x and the y_i: given c
+and the set, each of them is equally likely, before scores, to be the present one. Taking one by
 exp(s/τ) is a Gibbs step, and ``π(x) exp(s(x)/τ)`` is stationary, for every n, k and τ. Read-outs,
 by mode or by a draw that is kept with its state, carry over: what is read out has the law
 ``p(z) exp(s(z)/τ)``, p the law of the chain's own read-outs. (Tjelmeland 2004, "Using all
@@ -16,9 +16,9 @@ of the shown designs with odds exp(s/τ) draws from the tilted law.)
 
 **The assumption** is detailed balance of P. A learned kernel has it nearly;
 ``exact.detailed_balance_residual`` of P measures it, and `selection_matrix` what comes of it, where
-the space is small. Without balance the error vanishes as k grows, since x and y_i become
-independent draws of π. Where π is known up to a constant, `select` takes its logarithm and weighs by
-``exp(s/τ) π(u) P(u, c) / P(c, u)``, which is exact for any P with k = 1.
+the space is small. Without balance the error vanishes as k grows, since c and the y_i become
+independent draws of π. Where π is known up to a constant, `select` takes its logarithm and weighs
+by ``exp(s/τ) π(u) P(u, c) / P(c, u)``, which is exact for any P with k = 1.
 """
 
 from __future__ import annotations
@@ -134,9 +134,7 @@ def candidates_around(
     designs = read_out(
         kernel, states, level, draw=draw, label=labels, known=known, generator=generator
     )
-    return Candidates(
-        centre, states.reshape(batch, n, *sites), designs.reshape(batch, n, *sites)
-    )
+    return Candidates(centre, states.reshape(batch, n, *sites), designs.reshape(batch, n, *sites))
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,7 +217,10 @@ def select(
     scores = scores_of(score, designs.flatten(0, 1)).to(x.device).reshape(len(x), 1 + n)
     weights, nfe = scores / tau, steps * (1 + n) + n
     if log_law is not None:
-        flat, labels = states.flatten(0, 1), None if label is None else label.repeat_interleave(1 + n)
+        flat, labels = (
+            states.flatten(0, 1),
+            None if label is None else label.repeat_interleave(1 + n),
+        )
         centres = drawn.centres.repeat_interleave(1 + n, 0)
         there = kernel.transition(flat, level, label=labels, known=known).log_prob(centres)
         back = kernel.transition(centres, level, label=labels, known=known).log_prob(flat)

@@ -127,11 +127,11 @@ class Studio:
             )
         return found.long().clone()
 
-    def cells(self, mask: Any, name: str) -> Tensor:
-        """A boolean mask of shape S, or one that broadcasts to it, with at least one True.
+    def cells(self, mask: Any, name: str, least: int = 1) -> Tensor:
+        """A boolean mask of shape S, from one that broadcasts to it, with at least so many True.
 
         Raises:
-            DataError: for another dtype or shape, or no True.
+            DataError: for another dtype or shape, or too few True.
         """
         found = torch.as_tensor(mask).detach().cpu()
         if found.dtype != torch.bool:
@@ -142,8 +142,8 @@ class Studio:
             raise DataError(
                 f"{name} has shape {tuple(found.shape)}; allowed: {self.shape}"
             ) from error
-        if not bool(found.any()):
-            raise DataError(f"{name} has no cell; allowed: at least one")
+        if int(found.sum()) < least:
+            raise DataError(f"{name} has no cell; allowed: at least {least}")
         return found
 
     def known(self, node: Node) -> checks.Known | None:
@@ -153,7 +153,7 @@ class Studio:
         return (~node.locked).to(self.device), node.design.to(self.device)
 
     def noisy(self, node: Node, level: float, generator: torch.Generator) -> Tensor:
-        """Where a chain at `level` goes on from a node, (1, *S): its state, or its design noised."""
+        """Where a chain at `level` goes on from a node, (1, *S): its state, or itself noised."""
         if node.state is not None and node.level == level:
             return node.state[None].to(self.device)
         return self.kernel.corrupt(node.design[None].to(self.device), level, generator)

@@ -111,7 +111,7 @@ class Pick:
         object.__setattr__(self, "weights", tuple(w / largest / total for w in given))
 
     def shares(self, n: int) -> tuple[int, ...]:
-        """n shared out by weight, in whole numbers (largest remainders)."""
+        """Share n out by weight, in whole numbers (largest remainders)."""
         exact = [n * w for w in self.weights]
         found = [math.floor(e) for e in exact]
         order = sorted(range(len(exact)), key=lambda i: (found[i] - exact[i], i))
