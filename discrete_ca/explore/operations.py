@@ -144,16 +144,17 @@ def decode(values: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Operation
         CheckpointError: for an unknown name, fields that are not its own, values it refuses.
     """
     name = values.get(_NAME)
-    if name not in _registry:
+    if not isinstance(name, str) or name not in _registry:
         raise CheckpointError(unknown_name("operation", str(name), _registry))
     cls, given = _registry[name], {}
     for key, value in values.items():
         if key == _NAME:
             continue
         if isinstance(value, dict):
-            if value.get(_ARRAY) not in arrays:
+            place = value.get(_ARRAY)
+            if not isinstance(place, str) or place not in arrays:
                 raise CheckpointError(f"operation '{name}' has an array '{key}' that is missing")
-            value = arrays[value[_ARRAY]]
+            value = arrays[place]
         elif not (value is None or isinstance(value, bool | int | float)):
             raise CheckpointError(f"operation '{name}' has {key} = {value!r:.60}; allowed: numbers")
         given[key] = value

@@ -114,7 +114,7 @@ class Studio:
         Raises:
             DataError: for another shape, another dtype, or values out of range.
         """
-        found = torch.as_tensor(values).detach().cpu()
+        found = _tensor(values, name)
         if found.is_floating_point() or found.is_complex():
             raise DataError(f"{name} has dtype {found.dtype}; allowed: whole numbers")
         if tuple(found.shape) != self.shape:
@@ -133,7 +133,7 @@ class Studio:
         Raises:
             DataError: for another dtype or shape, or too few True.
         """
-        found = torch.as_tensor(mask).detach().cpu()
+        found = _tensor(mask, name)
         if found.dtype != torch.bool:
             raise DataError(f"{name} has dtype {found.dtype}; allowed: torch.bool")
         try:
@@ -157,6 +157,13 @@ class Studio:
         if node.state is not None and node.level == level:
             return node.state[None].to(self.device)
         return self.kernel.corrupt(node.design[None].to(self.device), level, generator)
+
+
+def _tensor(values: Any, name: str) -> Tensor:
+    try:
+        return torch.as_tensor(values).detach().cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{name} was {values!r:.60}; allowed: an array ({error})") from error
 
 
 def kernel_checksum(kernel: TransitionKernel) -> str:

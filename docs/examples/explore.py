@@ -33,7 +33,7 @@ def main(run: str | None = None, out: str = "explored", steps: int = 300, n: int
     left = torch.arange(28) < 14
     session.lock(left)  # the left half stays as it is
     found = session.knobs_for(1 / 20, steps=8, n=n)
-    print(f"a twentieth of it: level {found.level:.2f}, {found.changed:.0%} measured, {found.nfe} NFE")
+    print(f"a twentieth: level {found.level:.2f}, {found.changed:.0%} measured, {found.nfe} NFE")
     near = session.variants(n, level=found.level, hold=found.hold, steps=found.steps)
     assert all(torch.equal(v.design[:, left], digit.design[:, left]) for v in near)
 
