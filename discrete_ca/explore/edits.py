@@ -10,7 +10,7 @@ from torch import Tensor
 
 from discrete_ca.errors import DataError
 from discrete_ca.explore.operations import Made, Operation
-from discrete_ca.explore.studio import Studio
+from discrete_ca.explore.studio import Studio, as_array
 from discrete_ca.explore.tree import Node
 
 
@@ -95,11 +95,12 @@ class Paint(Operation, name="paint"):
         over = int((cells & node.locked).sum())
         if over:
             raise DataError(f"cells has {over} locked ones; allowed: others (unlock them first)")
+        given = as_array(self.values, "values")
         try:
-            values = self.values.expand(studio.shape)
+            values = given.expand(studio.shape)
         except RuntimeError as error:
             raise DataError(
-                f"values have shape {tuple(self.values.shape)}; allowed: {studio.shape} or ()"
+                f"values have shape {tuple(given.shape)}; allowed: {studio.shape} or ()"
             ) from error
         values = studio.design(values.masked_fill(~cells, 0), "values")
         design = torch.where(cells, values, node.design)

@@ -19,7 +19,7 @@ from discrete_ca.diagnostics import mixing
 from discrete_ca.explore import edits, exporting, knobs, proposals
 from discrete_ca.explore.operations import Operation
 from discrete_ca.explore.storage import Record
-from discrete_ca.explore.studio import Studio
+from discrete_ca.explore.studio import Studio, as_array
 from discrete_ca.explore.tree import Node
 from discrete_ca.explore.workspace import Where, Workspace
 
@@ -261,7 +261,7 @@ class Session(Workspace):
             DataError: for locked cells, or values that are no categories.
         """
         where = self.studio.cells(cells, "cells")
-        given = torch.as_tensor(values).detach().cpu()
+        given = as_array(values, "values")
         return self._one(edits.Paint(cells=where, values=given, held=held), self.node(node))
 
     # -- knobs ------------------------------------------------------------------------------------

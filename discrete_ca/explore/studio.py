@@ -114,7 +114,7 @@ class Studio:
         Raises:
             DataError: for another shape, another dtype, or values out of range.
         """
-        found = _tensor(values, name)
+        found = as_array(values, name)
         if found.is_floating_point() or found.is_complex():
             raise DataError(f"{name} has dtype {found.dtype}; allowed: whole numbers")
         if tuple(found.shape) != self.shape:
@@ -133,7 +133,7 @@ class Studio:
         Raises:
             DataError: for another dtype or shape, or too few True.
         """
-        found = _tensor(mask, name)
+        found = as_array(mask, name)
         if found.dtype != torch.bool:
             raise DataError(f"{name} has dtype {found.dtype}; allowed: torch.bool")
         try:
@@ -159,7 +159,16 @@ class Studio:
         return self.kernel.corrupt(node.design[None].to(self.device), level, generator)
 
 
-def _tensor(values: Any, name: str) -> Tensor:
+def as_array(values: Any, name: str) -> Tensor:
+    """Whatever was given as a tensor on the CPU.
+
+    Raises:
+        DataError: for what is no array.
+
+    Example:
+        >>> as_array([[1, 0]], "design").shape
+        torch.Size([1, 2])
+    """
     try:
         return torch.as_tensor(values).detach().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
