@@ -19,7 +19,7 @@ def train(steps: int) -> dca.CategoricalNoiseKernel:
     net = dca.nn.UNet(2, 2, widths=(16, 32), blocks=1, head_width=8, known=True)
     kernel = dca.CategoricalNoiseKernel(net, dca.corruption.Uniform(2), hold=0.9)
     data = dca.data.load("binarized_mnist")
-    config = dca.TrainConfig(steps=steps, learning_rate=2e-3, progress=False)
+    config = dca.TrainConfig(steps=steps, batch_size=32, learning_rate=5e-3, progress=False)
     dca.Trainer(kernel, dca.Denoising(), data, config).fit()
     return kernel
 
