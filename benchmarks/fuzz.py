@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 
 import discrete_ca as dca
 from benchmarks import report
-from discrete_ca.cli import files
+from discrete_ca import files
 from discrete_ca.runs import RunConfig, load_run
 
 TOML = """[data]

@@ -268,9 +268,11 @@ def load_module(
     tensors, config = read_sealed(folder / WEIGHTS_FILE, folder / CONFIG_FILE)
     module = build(config, tensors, trust_code, given)
     weights = {k: v for k, v in tensors.items() if not k.startswith(_ARGUMENT)}
+    dtypes = {v.dtype for v in weights.values() if v.is_floating_point()}
     try:
+        if dtypes == {torch.float64}:
+            module.to(torch.float64)  # first: weights copied into float32 would be rounded
         module.load_state_dict(weights)
     except (RuntimeError, AttributeError) as error:
         raise CheckpointError(f"the weights in '{folder}' do not fit: {error}") from error
-    dtypes = {v.dtype for v in weights.values() if v.is_floating_point()}
-    return module.to(dtypes.pop()) if dtypes <= {torch.float64} and dtypes else module
+    return module

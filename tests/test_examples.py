@@ -32,6 +32,13 @@ def test_text(tmp_path, capsys):
     assert "filled in, 'ca' in the text" in capsys.readouterr().out
 
 
+def test_explore(tmp_path, capsys):
+    """A wish for a twentieth of an open half, met within three of a hundred."""
+    assert abs(run("explore", out=str(tmp_path), steps=120, n=2) - 0.05) < 0.03
+    assert "designs for" in capsys.readouterr().out
+    assert (tmp_path / "walk.gif").exists() and (tmp_path / "session/session.json").exists()
+
+
 def test_examples_are_short():
     for path in EXAMPLES.glob("*.py"):
         assert len(path.read_text().splitlines()) < 80, path.name

@@ -83,6 +83,16 @@ def test_gaussian_and_float64_round_trip(tmp_path):
     assert type(dca.load_kernel(tmp_path / "default").noise).__name__ == "LinearNoise"
 
 
+def test_weights_in_float64_are_loaded_to_the_last_bit(tmp_path):
+    kernel = dca.CategoricalNoiseKernel(mlp(), dca.corruption.Uniform(2)).double()
+    with torch.no_grad():
+        for weight in kernel.parameters():
+            weight.add_(torch.randn_like(weight))  # more digits than float32 has
+    kernel.save_pretrained(tmp_path)
+    found = dca.load_kernel(tmp_path).state_dict()
+    assert all(torch.equal(found[name], weight) for name, weight in kernel.state_dict().items())
+
+
 def test_functions_need_trust(tmp_path):
     kernel = dca.CategoricalNoiseKernel(mlp(3, 3), dca.corruption.Matrix(rotate))
     kernel.save_pretrained(tmp_path)

@@ -11,8 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from discrete_ca import chains, runs
-from discrete_ca.cli import files
+from discrete_ca import chains, files, runs
 from discrete_ca.cli.terminal import Place, best_device, console
 from discrete_ca.data import Tokenizer
 from discrete_ca.errors import ConfigError

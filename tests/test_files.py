@@ -5,8 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from discrete_ca import data
-from discrete_ca.cli import files
+from discrete_ca import data, files
 from discrete_ca.errors import DataError
 
 PIXELS = np.arange(256, dtype=np.uint8).reshape(16, 16)

@@ -1,0 +1,100 @@
+"""The verbs of a session, from a person's side."""
+
+import numpy as np
+import pytest
+import torch
+
+from discrete_ca.errors import ConfigError, DataError
+from tests.explore.helpers import session_of
+
+
+def test_variants_of_several_are_shared_out_by_weight():
+    session = session_of("uniform-5", (6,))
+    a, b, c = (session.start([i] * 6) for i in range(3))
+    session.pick(a, b, c, weights=[5, 4, 1])
+    near = session.variants(10, level=0.1, steps=1)
+    assert [sum(n.parents == (p.id,) for n in near) for p in (a, b, c)] == [5, 4, 1]
+    assert session.picked == [a, b, c]  # also where one alone came of one
+    session.pick(a, c, weights=[99, 1])
+    assert {n.parents for n in session.variants(4)} == {(a.id,)}  # a share of none
+    with pytest.raises(ValueError, match="n was 300"):
+        session.variants(300)
+    assert len(session.variants(3, node=b)) == 3
+    assert session.replay() == []
+
+
+def test_starting_from_files(tmp_path):
+    session = session_of("uniform-2", (28, 28))
+    digit = session.start_from_file("test:3")
+    assert 50 < int(digit.design.sum()) < 300
+    session.export(tmp_path / "digit.npz")
+    assert torch.equal(session.start_from_file(f"{tmp_path}/digit.npz:0").design, digit.design)
+    (tmp_path / "bad.npy").write_bytes(b"no")
+    with pytest.raises(DataError):
+        session.start_from_file(tmp_path / "bad.npy")
+    assert "digit" not in str(session._record.tree.recipes())
+    assert session.replay() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "suffixes"),
+    [("uniform-2", (6, 5), [".png", ".gif", ".npz", ".npy", ".txt", ".mid"]),
+     ("ordinal-16", (3, 4, 4), [".png", ".gif", ".npz"]), ("uniform-5", (7,), [".txt", ".mid"])],
+)  # fmt: skip
+def test_exporting(tmp_path, name, shape, suffixes):
+    session = session_of(name, shape)
+    session.start(torch.ones(shape, dtype=torch.long))
+    near = session.variants(3, steps=1)
+    for suffix in suffixes:
+        session.export(tmp_path / f"new/x{suffix}", near)
+        assert (tmp_path / f"new/x{suffix}").stat().st_size > 0
+    if ".npz" in suffixes:
+        states = np.load(tmp_path / "new/x.npz")["states"]
+        assert np.array_equal(states, torch.stack([n.design for n in near]).numpy())
+
+
+def test_exports_that_are_refused(tmp_path):
+    session = session_of("uniform-5", (3, 4, 4))
+    with pytest.raises(ValueError, match="nodes was empty"):
+        session.export(tmp_path / "x.png")
+    session.start(torch.zeros(3, 4, 4, dtype=torch.long))
+    for name, match in (("x.mid", r"allowed: \(C, T\)"), ("x.mp3", "allowed: a name ending in")):
+        with pytest.raises(ConfigError, match=match):
+            session.export(tmp_path / name)
+    with pytest.raises(ConfigError, match="velocity was given for .*allowed with .mid alone"):
+        session.export(tmp_path / "x.png", velocity=3)
+    with pytest.raises(ConfigError, match="allowed: .npz .npy .txt"):
+        flat = session_of("uniform-5", (4,))
+        flat.start([0, 1, 2, 3])
+        flat.export(tmp_path / "x.gif")
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_piano_roll_is_played(tmp_path):
+    session = session_of("uniform-5", (4, 6))
+    session.start([[0, 1, 1, 2, 2, 4]] * 4)
+    session.export(
+        tmp_path / "x.mid", pitches=lambda z: torch.where(z == 0, -1, z + 59), beats_a_minute=60
+    )
+    content = (tmp_path / "x.mid").read_bytes()
+    assert content.count(b"MTrk") == 5 and content.count(bytes((0x90, 60, 72))) == 1
+
+
+def test_knobs_are_remembered():
+    session = session_of()
+    session.start([0, 1, 1, 0, 1])
+    first = session.knobs_for(0.2, steps=4)
+    assert first.nfe > 0 and session.knobs_for(0.2, steps=4).nfe == 0
+    session.lock(torch.tensor([True] + [False] * 4))
+    assert session.knobs_for(0.2, steps=4).nfe > 0  # another design
+    for steps in range(1, 40):
+        session.knobs_for(0.2, steps=steps, n=1, tolerance=0.5)
+    assert len(session._tuners) == 32 and len(session) == 2
+
+
+def test_the_trade_off_of_a_design():
+    session = session_of()
+    session.start([0, 1, 1, 0, 1])
+    low, high = session.trade_off([0.05, 0.9], steps=8, n=4)
+    assert low.changed < high.changed and low.hold == 0.6
+    assert len(session) == 1
