@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discrete_ca.errors import CheckpointError
-from discrete_ca.serialization import CONFIG_FILE, PACKAGE, WEIGHTS_FILE
+from discrete_ca.serialization import CONFIG_FILE, PACKAGE, TOKENIZER_FILE, WEIGHTS_FILE
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -24,7 +24,7 @@ EVAL_FILE = "eval.json"
 MEASURED = ("metrics.json", EVAL_FILE)
 """Reports of measurements, in the order in which a card shows them."""
 
-_OURS = (CONFIG_FILE, WEIGHTS_FILE, RUN_FILE, *MEASURED, CARD_FILE)
+_OURS = (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, RUN_FILE, *MEASURED, CARD_FILE)
 _NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
@@ -56,8 +56,8 @@ def local_folder(path: str | Path, revision: str | None = None) -> Path:
     """The folder itself, or where the Hub's folder of that name lies after it was fetched.
 
     A path that exists, a `Path`, and any text but "user/name" are local and touch no network. Of
-    the Hub's folder only the config, the weights and run.json are fetched; what the cache holds is
-    not fetched again, and serves where the Hub cannot be reached.
+    the Hub's folder only the config, the weights, the tokenizer and run.json are fetched; what the
+    cache holds is not fetched again, and serves where the Hub cannot be reached.
 
     Args:
         path: a folder, or a name on the Hub.
@@ -77,7 +77,7 @@ def local_folder(path: str | Path, revision: str | None = None) -> Path:
         return place
     check_name(path)
     with _asking(f"'{path}' is no local folder, and fetching it from the Hub failed", revision):
-        patterns = [CONFIG_FILE, WEIGHTS_FILE, RUN_FILE]
+        patterns = [CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, RUN_FILE]
         found = Path(_api().snapshot_download(path, revision=revision, allow_patterns=patterns))
     if not (found / CONFIG_FILE).exists():
         raise CheckpointError(f"'{path}' on the Hub has no {CONFIG_FILE}; allowed: a saved kernel")

@@ -25,6 +25,7 @@ from discrete_ca.sealed import read_json, read_sealed, write_sealed
 
 PACKAGE = "discrete_ca"
 CONFIG_FILE = "config.json"
+TOKENIZER_FILE = "tokenizer.json"  # beside them, for kernels of text
 WEIGHTS_FILE = "model.safetensors"
 _ARGUMENT = "argument:"
 

@@ -92,8 +92,8 @@ def _config(given: list[str]) -> tuple[Any, list[str]]:
 
     run, rest = RunConfig(), []
     if given[:1] == ["train"] and "--resume" in given:
-        folder = next((word for word in given[1:] if not word.startswith("-")), "")
-        run = remembered(Path(folder)) or run
+        for word in given[1:]:  # the folder may stand anywhere; others hold no settings
+            run = remembered(Path(word)) or run
     words = iter(given)
     for word in words:
         name, equals, value = word.partition("=")

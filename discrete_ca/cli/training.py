@@ -48,14 +48,15 @@ class Train:
     def __call__(self) -> None:
         """Do it."""
         folder, run = self.folder, _with_whole_paths(self.run)
-        if any((folder / name).exists() for name in (runs.RUN_FILE, runs.MODEL, CONFIG_FILE)):
+        ended = any((folder / name).exists() for name in (runs.RUN_FILE, CONFIG_FILE))
+        if ended or ((folder / runs.MODEL).exists() and not self.resume):
             raise ConfigError(f"folder '{folder}' holds a finished run; allowed: a new folder")
         run = dataclasses.replace(run, train=dataclasses.replace(run.train, folder=str(folder)))
         torch.manual_seed(run.train.seed)
         examples, held_out = run.data.load_parts(run.train.seed)
         kernel = runs.build_kernel(run, examples).to(best_device())
         schedule = runs.build_schedule(run.recipe)
-        observers = runs.build_observers(run, examples, held_out)
+        observers = runs.build_observers(run, kernel, examples, held_out)
         trainer = Trainer(kernel, schedule, examples, run.train, observers)
         count = sum(p.numel() for p in kernel.parameters())
         first = trainer.processes.first
@@ -64,8 +65,9 @@ class Train:
         if self.dry_run:
             _dry_run(run, trainer, examples)
             return
-        if self.resume or not trainer.has_state():
-            trainer.processes.on_first(lambda: runs.remember(folder, run))
+        begun = trainer.has_state()
+        if self.resume or not begun:  # else it is refused, and its settings stay
+            trainer.processes.on_first(lambda: runs.remember(folder, run, anew=not begun))
         trainer.fit(resume=self.resume)
         if not first:
             return

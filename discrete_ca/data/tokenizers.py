@@ -18,8 +18,8 @@ from torch import Tensor
 
 from discrete_ca.errors import DataError, unknown_name
 from discrete_ca.sealed import write_json
+from discrete_ca.serialization import TOKENIZER_FILE
 
-TOKENIZER_FILE = "tokenizer.json"
 _PAD = "<pad>"
 
 

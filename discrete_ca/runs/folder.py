@@ -8,15 +8,15 @@ from typing import Any
 
 from discrete_ca import hub
 from discrete_ca.data import DiscreteData, StreamedData, Tokenizer, load_tokenizer
-from discrete_ca.data.tokenizers import TOKENIZER_FILE
 from discrete_ca.errors import CheckpointError, ConfigError
 from discrete_ca.hub import RUN_FILE
 from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel, load_kernel
 from discrete_ca.runs.config import RunConfig
 from discrete_ca.sealed import read_json, write_json
+from discrete_ca.serialization import TOKENIZER_FILE
 
 MODEL, SETTINGS_FILE = "model", "settings.json"
-_MAY_CHANGE = {  # what leaves the numbers as they are
+_MAY_CHANGE = {  # what leaves the law that is learned as it is
     "steps", "minutes", "progress", "folder", "save_minutes", "accumulate", "workers", "compile",
     "observe_every", "best", "trackers",
 }  # fmt: skip
@@ -33,13 +33,18 @@ def remembered(folder: Path) -> RunConfig | None:
     return RunConfig.from_dict(read_json(place)) if place.exists() else None
 
 
-def remember(folder: Path, config: RunConfig) -> None:
+def remember(folder: Path, config: RunConfig, anew: bool = False) -> None:
     """Write down what a run is started with; one that goes on must have the same.
+
+    Args:
+        folder: the run's.
+        config: its settings.
+        anew: that nothing was trained there yet, so that any settings may be taken.
 
     Raises:
         ConfigError: for a setting that differs and changes what is learned.
     """
-    before = remembered(folder)
+    before = None if anew else remembered(folder)
     if before is None:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / SETTINGS_FILE, config.to_dict())

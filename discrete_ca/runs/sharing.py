@@ -13,7 +13,7 @@ from discrete_ca.data.loading import NAMES
 from discrete_ca.errors import CheckpointError
 from discrete_ca.runs.folder import SavedRun, load_run, model_folder
 from discrete_ca.sealed import read_json, write_json
-from discrete_ca.serialization import CONFIG_FILE, WEIGHTS_FILE
+from discrete_ca.serialization import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
 
 
 def write_shared(
@@ -25,7 +25,7 @@ def write_shared(
 ) -> SavedRun:
     """Write into an empty folder what `push_run` sends.
 
-    These are the kernel's two files, bit for bit; run.json without what tells of the machine (the
+    These are the kernel's files, bit for bit; run.json without what tells of the machine (the
     paths of the data and of the run); the reports of measurements; and a model card, README.md,
     the run's own where it has one.
 
@@ -41,8 +41,9 @@ def write_shared(
             f"license was {license!r}; allowed: None, since {own} is sent as it is"
         )
     saved = load_run(source, trust_code)
-    for name in (CONFIG_FILE, WEIGHTS_FILE):
-        shutil.copyfile(model_folder(source) / name, folder / name)
+    for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE):
+        if name != TOKENIZER_FILE or saved.tokenizer is not None:
+            shutil.copyfile(model_folder(source) / name, folder / name)
     about = _without_places(saved.about)
     if about:
         write_json(folder / hub.RUN_FILE, about)
@@ -98,5 +99,7 @@ def _without_places(about: dict[str, Any]) -> dict[str, Any]:
     source = data.get("source")
     if source is not None and source not in NAMES and not hub.is_name(str(source)):
         data["source"] = Path(source).name
+    if data.get("tokenizer") is not None:
+        data["tokenizer"] = Path(data["tokenizer"]).name
     train.pop("folder", None)
     return {**about, "config": {**config, "data": data, "train": train}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from discrete_ca.data import DiscreteData, StreamedData
+from discrete_ca.kernels import TransitionKernel
 from discrete_ca.objectives import ContrastiveAdjustment, Denoising, Objective
 from discrete_ca.runs.config import RunConfig
 from discrete_ca.training import HeldOut, Mixing, Observer, Samples
@@ -11,12 +12,16 @@ _HELD_OUT, _CHAINS = 1000, 64
 
 
 def build_observers(
-    config: RunConfig, examples: DiscreteData | StreamedData, held_out: DiscreteData | None
+    config: RunConfig,
+    kernel: TransitionKernel,
+    examples: DiscreteData | StreamedData,
+    held_out: DiscreteData | None,
 ) -> list[Observer]:
     """The observers of a run: held-out loss where there are such examples, samples, mixing.
 
     Args:
         config: the run.
+        kernel: what it trains.
         examples: what is trained on.
         held_out: what is not.
     """
@@ -31,7 +36,8 @@ def build_observers(
         labels = None if held_out.labels is None else held_out.labels[some].long()
         found.append(HeldOut(held_out[some], labels, objective, seed))
     shape = tuple(examples.shape)
-    if len(shape) == 2 or (len(shape) == 3 and shape[0] == 3):
+    starts_known = getattr(getattr(kernel, "corruption", None), "forgets", True)
+    if starts_known and (len(shape) == 2 or (len(shape) == 3 and shape[0] == 3)):
         found.append(Samples(shape, examples.num_categories, seed=seed))
     if isinstance(examples, DiscreteData):
         starts = examples[:_CHAINS]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from discrete_ca import draws
+from discrete_ca.errors import NonFiniteError
 from discrete_ca.kernels import TransitionKernel
 from discrete_ca.objectives import Objective
 from discrete_ca.training.batches import Batch
@@ -19,11 +20,16 @@ from discrete_ca.training.processes import Processes
 
 
 class MeanLoss(nn.Module):
-    """The mean loss of a batch as one forward: what is wrapped to share gradients."""
+    """The mean loss of a batch as one forward: what is wrapped to share gradients.
+
+    Where it is not finite, or a network returned what is not, it is NaN and so is its gradient, for
+    all parameters and thus on all processes: the step is left out, and `reason` says why.
+    """
 
     def __init__(self, kernel: TransitionKernel) -> None:
         super().__init__()
         self.kernel = kernel
+        self.reason = ""
 
     def forward(
         self,
@@ -35,8 +41,17 @@ class MeanLoss(nn.Module):
     ) -> Tensor:
         """The mean loss, in nats; a scalar."""
         with torch.autocast(z.device.type, enabled=False):  # only networks run in half precision
-            losses = objective(self.kernel, z, label=label, generator=noise, present=present)
-            return losses.mean()
+            try:
+                loss = objective(
+                    self.kernel, z, label=label, generator=noise, present=present
+                ).mean()
+                if bool(loss.isfinite()):
+                    return loss
+                self.reason = f"the mean loss was {float(loss.detach()):g}"
+            except NonFiniteError as error:
+                self.reason = str(error)
+            trained = [p.sum() for p in self.kernel.parameters() if p.requires_grad]
+            return torch.stack(trained).sum() * math.nan
 
 
 class NormLimit:
@@ -94,7 +109,8 @@ class Part:
         for parameter in self.parameters:
             parameter.requires_grad_(True)
         self.told_label = bool(getattr(kernel, "told_label", False))
-        self.loss = processes.wrap(MeanLoss(kernel))
+        self._mean_loss = MeanLoss(kernel)
+        self.loss = processes.wrap(self._mean_loss)
         self.optimizer = torch.optim.AdamW(
             self.parameters, config.learning_rate, config.betas,
             weight_decay=config.weight_decay, fused=True,
@@ -154,6 +170,11 @@ class Part:
         self.optimizer.step()
         self.ema.update()
         return norm, True
+
+    @property
+    def reason(self) -> str:
+        """Why the last step that was left out here was; "" for a gradient that was not finite."""
+        return self._mean_loss.reason
 
     @property
     def clipped(self) -> int:

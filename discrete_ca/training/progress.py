@@ -101,11 +101,16 @@ class Progress:
     def state(self) -> dict[str, Any]:
         """Plain numbers to go on from."""
         return {
-            "phase": self.phase, "done": self.done, "seconds": self.seconds, "steps": self.steps
+            "phase": self.phase, "done": self.done, "seconds": self.seconds, "steps": self.steps,
+            "minutes": self.config.minutes,
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from `state`; a budget in steps is the config's, which may have grown.
+        """Go on from `state`, in the phase that it was in, with the config's budget.
+
+        Phases that are done stay as long as they were. With another number of steps the others end
+        where they would have from the start; with other minutes they change in proportion. Call
+        `settle` when the phase's part is as it was: the new budget may have no steps left for it.
 
         Raises:
             ValueError: for a state of another schedule.
@@ -115,6 +120,21 @@ class Progress:
         if len(steps) != len(self.steps) or not 0 <= phase < len(steps) or done < 0:
             raise ValueError(f"phase {phase} of {len(steps)}; allowed: {len(self.steps)} phases")
         self.phase, self.done, self.seconds = phase, done, float(state["seconds"])
-        if self.config.steps is None:
-            self.steps = [None if n is None else int(n) for n in steps]
+        before = [int(n) for n in steps[:phase]]
+        if self.config.steps is not None:
+            ends = [round(end * self.config.steps) for end in self._ends[1:]]
+            reached = sum(before)
+            for i in range(phase, len(steps)):
+                count = max(ends[i] - reached, done if i == phase else 0)
+                self.steps[i], reached = count, reached + count
+        elif state.get("minutes") is None:  # a budget in steps until now: speeds are not known
+            self.steps[phase:] = [None] * (len(steps) - phase)
+        else:
+            assert self.config.minutes is not None
+            grown = self.config.minutes / state["minutes"]
+            self.steps[phase:] = [None if n is None else round(n * grown) for n in steps[phase:]]
+        self.steps[:phase] = before
+
+    def settle(self) -> None:
+        """Pass over phases that have no steps left."""
         self._move_on()

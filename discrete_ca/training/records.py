@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from discrete_ca.errors import ConfigError, unknown_name
+from discrete_ca.errors import CheckpointError, ConfigError, unknown_name
 from discrete_ca.kernels import TransitionKernel
 from discrete_ca.training.config import TrainConfig
 from discrete_ca.training.observers import Observer
@@ -38,7 +39,7 @@ class Records:
 
     def __init__(self) -> None:
         self.history: list[Row] = []
-        self.best: float | None = None
+        self.best: tuple[str, float] | None = None  # the measure and its lowest value
         self._pending: list[tuple[float, float]] = []  # of steps that are in no row yet
         self._config: TrainConfig | None = None
         self._bar: Bar | None = None
@@ -86,8 +87,8 @@ class Records:
         found: dict[str, Any] = {}
         for observer in observers:
             found |= observer(kernel)
-        numbers = {k: float(v) for k, v in found.items() if isinstance(v, int | float)}
-        pictures = {k: v for k, v in found.items() if k not in numbers}
+        pictures = {k: v for k, v in found.items() if hasattr(v, "save")}
+        numbers = {k: float(v) for k, v in found.items() if k not in pictures}
         self._add({**numbers, "step": step, "phase": phase})
         if self._trackers is not None:
             self._trackers.log_pictures(pictures, step)
@@ -100,8 +101,9 @@ class Records:
         if config.best is not None:
             if config.best not in numbers:
                 raise ConfigError(unknown_name("best", config.best, numbers))
-            if self.best is None or numbers[config.best] < self.best:
-                self.best = numbers[config.best]
+            value, best = numbers[config.best], self.best
+            if math.isfinite(value) and (best is None or best[0] != config.best or value < best[1]):
+                self.best = (config.best, value)
                 kernel.save_pretrained(folder / BEST)
 
     def _add(self, row: Row) -> None:
@@ -110,9 +112,19 @@ class Records:
             self._trackers.log(row)
 
     def write(self, folder: Path) -> None:
-        """All rows, one a line, to metrics.jsonl."""
-        lines = "".join(json.dumps(row) + "\n" for row in self.history)
-        (folder / METRICS_FILE).write_text(lines, encoding="utf-8")
+        """All rows, one a line, to metrics.jsonl; what is not finite as null.
+
+        Raises:
+            CheckpointError: where the file cannot be written; the one before stays.
+        """
+        lines = "".join(json.dumps(_plain(row)) + "\n" for row in self.history)
+        place = folder / METRICS_FILE
+        beside = folder / f".{METRICS_FILE}"
+        try:
+            beside.write_text(lines, encoding="utf-8")
+            os.replace(beside, place)
+        except OSError as error:
+            raise CheckpointError(f"'{place}' cannot be written: {error}") from error
 
     def state(self) -> dict[str, Any]:
         """Plain values to go on from."""
@@ -120,8 +132,13 @@ class Records:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
-        self.history, self.best = list(state["history"]), state["best"]
+        self.history = list(state["history"])
+        self.best = None if state["best"] is None else (state["best"][0], float(state["best"][1]))
         self._pending = [(float(loss), float(norm)) for loss, norm in state["pending"]]
+
+
+def _plain(row: Row) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in row.items()}
 
 
 def _mean(values: Sequence[float]) -> float:

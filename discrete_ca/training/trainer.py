@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -23,6 +24,8 @@ from discrete_ca.training.processes import Processes
 from discrete_ca.training.progress import Progress
 from discrete_ca.training.records import Records, Row
 from discrete_ca.training.watching import interrupts
+
+log = logging.getLogger(__name__)
 
 _MOST_BAD_STEPS = 100
 _REPORT_EVERY = 20
@@ -48,8 +51,9 @@ class Trainer:
         observers: what is measured and drawn every `config.observe_every` steps.
 
     Raises:
-        ConfigError: for a phase that trains a part which the kernel does not have, and for what
-            needs a folder without one.
+        ConfigError: for a phase that trains a part which the kernel does not have, for what needs
+            a folder without one, and a batch that cannot be cut into its parts.
+        DataError: for data that are no source of batches, or fewer than one.
 
     Example:
         >>> import torch
@@ -75,9 +79,17 @@ class Trainer:
             if getattr(config, name) and config.folder is None:
                 raise ConfigError(f"{name} was {getattr(config, name)!r}; allowed: with a folder")
         self.processes = Processes(kernel)
+        self.batches = Batches(data, config.batch_size, config.seed)
+        self.parts = self.processes.count * config.accumulate
+        if config.batch_size % self.parts:
+            raise ConfigError(
+                f"batch_size was {config.batch_size}; allowed: a multiple of {self.parts}, "
+                "processes times accumulate"
+            )
         self.step, self.part_steps = 0, 0
         self.bad_steps, self.skipped = 0, 0  # without a finite gradient: in a row, in all
         self.seconds = 0.0
+        self._clock, self._resumed = 0.0, False
         self.progress = Progress(self.schedule, config)
         self.records = Records()
         self._trainable = [p for p in kernel.parameters() if p.requires_grad]
@@ -131,7 +143,6 @@ class Trainer:
         if config.folder is None and resume:
             raise ConfigError("resume was True without a folder; name the folder in the config")
         folder = None if config.folder is None else Path(config.folder)
-        self.batches = Batches(self.data, config.batch_size, config.seed)
         with ExitStack() as stack:
             if folder is not None:
                 processes.on_first(lambda: stack.enter_context(owned(folder, resume)))
@@ -143,8 +154,7 @@ class Trainer:
             in_half = config.precision == "bfloat16"
             stack.enter_context(half_precision(self.kernel, processes.device, in_half))
             stack.enter_context(compiled(self.kernel, config.compile))
-            if processes.first:
-                stack.enter_context(self.records.open(config))
+            processes.on_first(lambda: stack.enter_context(self.records.open(config)))
             interrupted = stack.enter_context(interrupts(folder is not None))
             place = self.step, processes.rank, processes.count
             read = loader(self.batches, *place, config.workers, config.accumulate)
@@ -162,15 +172,13 @@ class Trainer:
         self.kernel.train()
         if self.step == 0:
             self._observe()
-        saved_at, saved_step = self.seconds, -1
+        began = saved_step = self.step if self._resumed else -1
+        saved_at, self._clock = self.seconds, time.monotonic()
         while not progress.finished:
             phase = progress.current
             stop = self._update(read, interrupted)
-            if self.step % _REPORT_EVERY == 0:
-                self.records.close(
-                    progress.place(), step=self.step, phase=progress.phase, skipped=self.skipped,
-                    clipped=self.part.clipped, seconds=round(self.seconds, 3),
-                )  # fmt: skip
+            if self.step % _REPORT_EVERY == 0 or progress.finished:
+                self._close()
             if config.observe_every and self.step % config.observe_every == 0:
                 self._observe()
             if not progress.finished and progress.current.train != phase.train:
@@ -182,17 +190,17 @@ class Trainer:
                 self._save(folder)
                 saved_at, saved_step = self.seconds, self.step
             if given_up:
-                raise NonFiniteError(f"{self.bad_steps} steps in a row had no finite gradient")
+                why = f"; the last: {self.part.reason}" if self.part.reason else ""
+                raise NonFiniteError(f"{self.bad_steps} steps in a row had no finite gradient{why}")
             if stop:
                 raise KeyboardInterrupt(f"step {self.step} is saved in '{folder}'")
-        if config.observe_every and self.step % config.observe_every:
+        if config.observe_every and self.step % config.observe_every and self.step != began:
             self._observe()
         if folder is not None and saved_step != self.step:
             self._save(folder)
 
     def _update(self, read: Iterator[Batch], interrupted: Callable[[], bool]) -> bool:
         """One optimizer step, left out where the gradient is not finite; whether to stop."""
-        begun = time.monotonic()
         mine = [next(read) for _ in range(self.config.accumulate)]
         loss = self.part.gradient(self.progress.current.objective, mine, self.step)
         norm, taken = self.part.descend(self.progress.learning_rate(self.part_steps))
@@ -200,12 +208,20 @@ class Trainer:
         self.part_steps += 1
         self.bad_steps = 0 if taken else self.bad_steps + 1
         self.skipped += not taken
-        facts = [float(loss), time.monotonic() - begun, float(interrupted())]
+        begun, self._clock = self._clock, time.monotonic()  # reports and saves count as well
+        facts = [float(loss), self._clock - begun, float(interrupted())]
         mean_loss, seconds, stop = self.processes.mean(facts)  # so that all decide alike
         self.records.add(mean_loss, norm)
         self.seconds += seconds
         self.progress.advance(seconds)
         return stop > 0
+
+    def _close(self) -> None:
+        """A row of what came since the last one."""
+        self.records.close(
+            self.progress.place(), step=self.step, phase=self.progress.phase,
+            skipped=self.skipped, clipped=self.part.clipped, seconds=round(self.seconds, 3),
+        )  # fmt: skip
 
     def _observe(self) -> None:
         """Look at the kernel as it would be now, with its averaged weights."""
@@ -231,7 +247,7 @@ class Trainer:
             numbers, tensors = self.part.state()
             numbers |= {name: getattr(self, name) for name in _COUNTERS}
             numbers |= {"progress": self.progress.state(), "records": self.records.state()}
-            numbers["data"] = self.batches.state(self.step)
+            numbers |= {"data": self.batches.state(self.step), "parts": self.parts}
             tensors |= {f"kernel.{k}": v for k, v in self.kernel.state_dict().items()}
             save_state(folder, RunState(numbers, tensors), self.step)
             self.records.write(folder)
@@ -249,6 +265,18 @@ class Trainer:
             weights = {k: state.tensors[f"kernel.{k}"] for k in self.kernel.state_dict()}
             self.kernel.load_state_dict(weights)
             self.part.restore(state.numbers, state.tensors)
+            self._resumed = True
+            before = self.progress.current
+            self.progress.settle()
+            if self.progress.current.train != before.train:
+                self.part.ema.copy_to_parameters()
+                self.start_part(self.progress.current)
+            if state.numbers["parts"] != self.parts:
+                log.warning(
+                    "batches were cut into %d parts and are now cut into %d (processes times "
+                    "accumulate): from here on the noise is another", state.numbers["parts"],
+                    self.parts,
+                )  # fmt: skip
         except (KeyError, RuntimeError, IndexError, ValueError, TypeError) as error:
             raise CheckpointError(
                 f"the saved run does not fit this kernel and schedule: {error}"

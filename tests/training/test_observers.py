@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -60,14 +61,32 @@ def test_the_best_weights_are_kept_and_a_resumed_run_remembers_them(tmp_path):
 
     settings = config(tmp_path, best="score", steps=40)
     first = dca.Trainer(make_kernel(), dca.Denoising(), DATA, settings, [score]).fit()
-    assert first.records.best == 3.0
+    assert first.records.best == ("score", 3.0)
     place = tmp_path / "run/best/model.safetensors"
     at_20 = place.read_bytes()
     longer = config(tmp_path, best="score", steps=80)
     again = dca.Trainer(make_kernel(), dca.Denoising(), DATA, longer, [score]).fit(resume=True)
-    assert again.records.best == 2.5 and place.read_bytes() != at_20
+    assert again.records.best == ("score", 2.5) and place.read_bytes() != at_20
     best = dca.load_kernel(tmp_path / "run/best")
     assert not torch.equal(next(best.parameters()), next(again.kernel.parameters()))
+
+
+def test_measures_of_any_kind_of_number_and_none_that_is_not_finite(tmp_path):
+    values = iter([np.float32("nan"), torch.tensor(3.0), np.float32(2.0), 5])
+
+    def score(kernel):
+        return {"score": next(values)}
+
+    settings = config(tmp_path, best="score")
+    trainer = dca.Trainer(make_kernel(), dca.Denoising(), DATA, settings, [score]).fit()
+    assert trainer.records.best == ("score", 2.0)
+    lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[0])["score"] is None
+    renamed = config(tmp_path, best="other", steps=80)
+    again = dca.Trainer(
+        make_kernel(), dca.Denoising(), DATA, renamed, [lambda kernel: {"other": 100.0}]
+    ).fit(resume=True)
+    assert again.records.best == ("other", 100.0)  # measures are not compared with one another
 
 
 def test_a_best_that_nothing_measures_is_refused_before_training(tmp_path):

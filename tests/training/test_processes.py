@@ -83,7 +83,7 @@ def test_accumulated_batches_give_the_gradient_of_the_whole():
     class Plain(dca.Denoising):
         """Without noise of its own, so that cuts of the batch change nothing."""
 
-        def __call__(self, kernel, z, level=None, label=None, generator=None):
+        def __call__(self, kernel, z, level=None, label=None, generator=None, present=None):
             b = torch.full((len(z),), 0.5)
             return super().losses(kernel, z, z, b, Conditions(label), generator)
 

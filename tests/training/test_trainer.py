@@ -305,6 +305,115 @@ def test_steps_without_a_finite_gradient_are_left_out():
     assert same(before, weights(kernel))
 
 
+class Failing(nn.Module):
+    """A network that returns NaN at some calls."""
+
+    def __init__(self, bad):
+        super().__init__()
+        self.net, self.bad, self.calls = dca.nn.MLP(2, 2, shape=(3,), width=16), bad, 0
+
+    def forward(self, x, b):
+        self.calls += 1
+        return self.net(x, b) * (float("nan") if self.bad(self.calls) else 1.0)
+
+
+@pytest.mark.parametrize(
+    "objective", [dca.Denoising(), dca.ContrastiveAdjustment(denoising_weight=0.0)]
+)
+def test_steps_in_which_a_network_fails_are_left_out_and_counted(objective):
+    torch.manual_seed(0)
+    kernel = dca.CategoricalNoiseKernel(Failing(lambda n: n in (5, 6)), dca.corruption.Uniform(2))
+    trainer = dca.Trainer(kernel, objective, DATA, config()).fit()
+    assert trainer.step == 20 and 1 <= trainer.skipped <= 2
+    assert trainer.part.ema.step == 20 - trainer.skipped
+    assert trainer.history[-1]["skipped"] == trainer.skipped
+    assert all(torch.isfinite(p).all() for p in kernel.parameters())
+
+
+def test_losses_that_are_infinite_are_left_out_too(tmp_path):
+    class Infinite(dca.Denoising):
+        def losses(self, kernel, z, x, b, given, generator):
+            return super().losses(kernel, z, x, b, given, generator) + float("inf")
+
+    kernel = make_kernel(False)
+    before = weights(kernel)
+    settings = config(steps=500, folder=str(tmp_path))
+    with pytest.raises(NonFiniteError, match="101 .*; the last: the mean loss was inf"):
+        dca.Trainer(kernel, Infinite(), DATA, settings).fit()
+    assert same(before, weights(kernel))
+    assert states_in(tmp_path) == ["00000101"]  # what was learned until then is on disk
+    assert '"loss": null' in (tmp_path / "metrics.jsonl").read_text()
+
+
+@pytest.mark.parametrize(("first", "then", "expected"), [(20, 30, 30), (30, 44, 44), (16, 8, 16)])
+def test_a_run_of_phases_ends_where_the_new_budget_says(first, then, expected, tmp_path):
+    settings = config(steps=first, folder=str(tmp_path))
+    dca.Trainer(make_kernel(), dca.Schedule.default(), DATA, settings).fit()
+    longer = config(steps=then, folder=str(tmp_path))
+    again = dca.Trainer(make_kernel(), dca.Schedule.default(), DATA, longer).fit(resume=True)
+    assert again.step == expected
+
+
+def test_a_shorter_budget_ends_the_phase_that_it_passed(tmp_path):
+    """Stopped at 25 of 60 in the first phase, gone on with 40 in all: 15 are left for the other."""
+
+    class Stopping(dca.Denoising):
+        def losses(self, *given):
+            if trainer.step == 24:
+                signal.raise_signal(signal.SIGINT)
+            return super().losses(*given)
+
+    def schedule(objective):
+        adjust = dca.ContrastiveAdjustment(denoising_weight=0.0)
+        return dca.Schedule(
+            (dca.Phase(objective, 0.5, ("net",)), dca.Phase(adjust, 0.5, ("adjustment",)))
+        )
+
+    settings = config(steps=60, folder=str(tmp_path))
+    trainer = dca.Trainer(make_kernel(), schedule(Stopping()), DATA, settings)
+    with pytest.raises(KeyboardInterrupt, match="step 25 is saved"):
+        trainer.fit()
+    net = weights(trainer.kernel.net)
+    shorter = config(steps=40, folder=str(tmp_path), ema=0.0)
+    again = dca.Trainer(make_kernel(), schedule(dca.Denoising()), DATA, shorter)
+    again.fit(resume=True)
+    assert again.step == 40 and again.progress.steps == [25, 15]
+    assert net.keys() == weights(again.kernel.net).keys()
+
+
+def test_going_on_with_a_run_that_is_done_changes_nothing_on_disk(tmp_path):
+    settings = config(folder=str(tmp_path), observe_every=7)
+
+    def measure(kernel):
+        return {"one": 1.0}
+
+    def fit(resume):
+        dca.Trainer(make_kernel(False), dca.Denoising(), DATA, settings, [measure]).fit(resume)
+
+    fit(False)
+    before = {place: place.read_bytes() for place in tmp_path.rglob("*") if place.is_file()}
+    fit(True)
+    after = {place: place.read_bytes() for place in tmp_path.rglob("*") if place.is_file()}
+    assert before == after
+
+
+def test_short_runs_have_their_row_too(tmp_path):
+    settings = config(steps=7, folder=str(tmp_path))
+    dca.Trainer(make_kernel(False), dca.Denoising(), DATA, settings).fit()
+    (row,) = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert row["step"] == 7 and row["loss"] > 0
+
+
+def test_other_parts_of_a_batch_are_warned_of(tmp_path, caplog):
+    settings = config(steps=10, folder=str(tmp_path))
+    dca.Trainer(make_kernel(False), dca.Denoising(), DATA, settings).fit()
+    other = config(steps=12, folder=str(tmp_path), accumulate=4)
+    dca.Trainer(make_kernel(False), dca.Denoising(), DATA, other).fit(resume=True)
+    assert "cut into 1 parts and are now cut into 4" in caplog.text
+    with pytest.raises(ConfigError, match="batch_size was 16; allowed: a multiple of 3"):
+        dca.Trainer(make_kernel(False), dca.Denoising(), DATA, config(accumulate=3))
+
+
 def test_a_part_that_is_not_there_is_refused_with_the_nearest_name():
     phase = dca.Phase(dca.Denoising(), train=("adjustmnt",))
     with pytest.raises(ConfigError, match="unknown part of the kernel 'adjustmnt'; did you mean"):
@@ -505,6 +614,23 @@ def test_minutes_become_steps_once_the_speed_is_known():
     assert again.steps == [45, None] and again.done == 5
     with pytest.raises(ValueError, match="allowed: 1 phases"):
         Progress(dca.Schedule.of(dca.Denoising()), config()).restore(saved)
+
+
+def test_other_minutes_change_what_is_left_in_proportion():
+    minutes = {"steps": None, "minutes": 1.0}
+    progress = Progress(dca.Schedule.default(0.25), config(**minutes))
+    for _ in range(5):
+        progress.advance(1.0)
+    saved = json.loads(json.dumps(progress.state()))
+    longer = Progress(dca.Schedule.default(0.25), config(steps=None, minutes=2.0))
+    longer.restore(saved)
+    assert longer.steps == [90, None] and longer.done == 5
+    counted = Progress(dca.Schedule.default(0.25), config(steps=40))
+    counted.restore(saved)
+    assert counted.steps == [30, 10]
+    back = Progress(dca.Schedule.default(0.25), config(**minutes))
+    back.restore(json.loads(json.dumps(counted.state())))
+    assert back.steps == [None, None]
 
 
 def test_phases_too_short_for_a_step_are_passed_over():
