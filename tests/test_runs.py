@@ -12,6 +12,7 @@ from discrete_ca import runs
 from discrete_ca.data import DiscreteData
 from discrete_ca.errors import CheckpointError, ConfigError, DataError
 from discrete_ca.runs import RunConfig, build_kernel, build_schedule
+from discrete_ca.sealed import write_json
 from discrete_ca.serialization import Configured
 
 SEQUENCES = DiscreteData(torch.randint(0, 3, (20, 6)), 3, labels=torch.arange(20) % 4)
@@ -420,3 +421,32 @@ def test_data_of_a_run_may_stay_on_disk_or_be_a_stream(tmp_path):
             config(data=values)
     with pytest.raises(DataError, match="allowed for a stream: the name of a data set on the Hub"):
         config(data={"source": str(tmp_path / "x.npy"), "streaming": True}).data.load()
+
+
+def test_a_run_of_text_comes_back_from_the_hub_with_its_tokenizer(hub, tmp_path):
+    text = dca.data.load_text(["to be or not to be " * 40], length=16)
+    (tmp_path / "secret").mkdir()
+    text.tokenizer.save(tmp_path / "secret")
+    kernel = dca.CategoricalNoiseKernel(
+        dca.nn.Transformer(text.num_categories, text.num_categories, width=8, depth=1, heads=2),
+        dca.corruption.Uniform(text.num_categories),
+    )
+    settings = {"source": str(tmp_path / "secret/x.txt"), "tokenizer": str(tmp_path / "secret")}
+    runs.save_model(tmp_path / "run", kernel, text)
+    config = RunConfig.from_dict({"data": settings})
+    write_json(tmp_path / "run/run.json", runs.describe(config, text, {}))
+    runs.push_run(tmp_path / "run", "user/words")
+    saved = runs.load_run("user/words")
+    assert saved.tokenizer.decode(text[torch.arange(1)][0]) == text.tokenizer.decode(text[:1][0])
+    for file in hub.place("user/words").iterdir():
+        assert str(tmp_path).encode() not in file.read_bytes()
+
+
+def test_settings_are_free_until_something_was_trained(tmp_path):
+    first = RunConfig.from_dict({"train": {"steps": 1}})
+    second = RunConfig.from_dict({"train": {"steps": 1, "batch_size": 32}})
+    runs.remember(tmp_path, first)
+    with pytest.raises(ConfigError, match="train.batch_size was 32, but the run in"):
+        runs.remember(tmp_path, second)
+    runs.remember(tmp_path, second, anew=True)
+    assert runs.remembered(tmp_path) == second

@@ -399,3 +399,37 @@ def test_eval_of_music_with_held_out_scores(tmp_path, capsys):
     assert report["share_of_copies_test"] == 0.0 and 0 < report["held_floor"] < 0.2
     assert run("eval", tmp_path / "run", *settings, "--kind", "images") == 0
     assert "precision" in json.loads((tmp_path / "run/eval.json").read_text())
+
+
+def test_a_run_goes_on_wherever_its_folder_stands_and_whatever_was_left(
+    place, tmp_path, monkeypatch, capsys
+):
+    folder = tmp_path / "left"
+    data = ["--data", place / "tokens.npy", "--corruption", "absorbing"]
+    with monkeypatch.context() as patched:
+        patched.setattr("discrete_ca.runs.folder.describe", None)
+        patched.setattr("discrete_ca.runs.describe", lambda *given: 1 / 0)
+        assert run("train", folder, *data, *FAST) != 0  # cut off after model/ was written
+    assert (folder / "model").is_dir() and not (folder / "run.json").exists()
+    assert run("train", folder, *data, *FAST) == 2
+    assert "holds a finished run" in capsys.readouterr().err
+    assert run("train", "--train.steps", "6", folder, "--resume") == 0
+    assert json.loads((folder / "run.json").read_text())["training"]["steps"] == 6
+    assert run("train", folder, "--resume") == 2
+
+
+class Blur(dca.corruption.Corruption):
+    """Remembers at level 1 where it came from."""
+
+    def matrix(self, level):
+        eye = torch.eye(self.num_categories, dtype=torch.float64)
+        return (1 - level / 4) * eye + level / 4 * eye.roll(1, 1)
+
+
+def test_runs_without_an_exact_start_are_watched_without_samples(place, tmp_path):
+    folder = tmp_path / "blurred"
+    noise = ["--corruption", "tests.cli.test_cli:Blur", "--train.observe-every", "2"]
+    images = ["--config", place / "images.toml"]
+    assert run("train", folder, *images, *noise, *FAST) == 0
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert any("changed/0.3" in row for row in rows) and not (folder / "observed").exists()
