@@ -48,6 +48,10 @@ class Train:
     def __call__(self) -> None:
         """Do it."""
         folder, run = self.folder, _with_whole_paths(self.run)
+        if self.resume and runs.remembered(folder) is None:
+            raise ConfigError(
+                f"folder '{folder}' holds no run to go on with; allowed: that of a run"
+            )
         ended = any((folder / name).exists() for name in (runs.RUN_FILE, CONFIG_FILE))
         if ended or ((folder / runs.MODEL).exists() and not self.resume):
             raise ConfigError(f"folder '{folder}' holds a finished run; allowed: a new folder")

@@ -36,7 +36,8 @@ class AutoregressiveKernel(NetworkKernel):
         hold: h, the probability that a site is held in an equal-level step, in [0, 1].
 
     Raises:
-        ValueError: for a hold outside [0, 1], or a network for another number of states.
+        ValueError: for a hold outside [0, 1], a network that cannot write site by site, or one for
+            another number of states.
 
     Example:
         >>> from discrete_ca.corruption import Uniform
@@ -56,6 +57,11 @@ class AutoregressiveKernel(NetworkKernel):
         super().__init__(net)
         self.corruption = corruption
         self.hold = checks.probability(hold, "hold")
+        if not (hasattr(net, "read") and hasattr(net, "write")):
+            raise ValueError(
+                f"net was a {type(net).__name__}; allowed: a network that writes sites one after "
+                "another, such as discrete_ca.nn.AutoregressiveTransformer"
+            )
         has = getattr(net, "num_states", None)
         if has is not None and has != corruption.num_states:
             raise ValueError(

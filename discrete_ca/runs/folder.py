@@ -13,7 +13,8 @@ from discrete_ca.hub import RUN_FILE
 from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel, load_kernel
 from discrete_ca.runs.config import RunConfig
 from discrete_ca.sealed import read_json, write_json
-from discrete_ca.serialization import TOKENIZER_FILE
+from discrete_ca.serialization import CONFIG_FILE, TOKENIZER_FILE
+from discrete_ca.training.records import BEST
 
 MODEL, SETTINGS_FILE = "model", "settings.json"
 _MAY_CHANGE = {  # what leaves the law that is learned as it is
@@ -126,8 +127,14 @@ def load_run(path: str | Path, trust_code: bool = False, revision: str | None = 
             f"run '{folder}' is not a folder; allowed: a run, a saved kernel, or 'user/name' on "
             "the Hub"
         )
+    if not (place / CONFIG_FILE).exists() and (folder / SETTINGS_FILE).exists():
+        raise CheckpointError(
+            f"the run in '{folder}' has not ended; go on with it: "
+            f"discrete-ca train {folder} --resume"
+        )
     kernel = load_kernel(place, trust_code)
-    about = read_json(folder / RUN_FILE) if (folder / RUN_FILE).exists() else {}
+    told = folder.parent if folder.name == BEST else folder  # the best weights of a run
+    about = read_json(told / RUN_FILE) if (told / RUN_FILE).exists() else {}
     facts = about.get("data", {})
     try:
         shape = tuple(int(n) for n in facts["shape"]) if "shape" in facts else None
@@ -139,7 +146,8 @@ def load_run(path: str | Path, trust_code: bool = False, revision: str | None = 
         raise CheckpointError(
             f"'{folder / RUN_FILE}' has data that cannot be read: {error}"
         ) from error
-    tokenizer = load_tokenizer(place) if (place / TOKENIZER_FILE).exists() else None
+    words = place if (place / TOKENIZER_FILE).exists() else model_folder(told)
+    tokenizer = load_tokenizer(words) if (words / TOKENIZER_FILE).exists() else None
     if tokenizer is not None and categories is not None and tokenizer.size != categories:
         raise CheckpointError(
             f"'{place / TOKENIZER_FILE}' has {tokenizer.size} categories; allowed: {categories}, "

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from discrete_ca import draws
+from discrete_ca.data.mapped import MappedData
 from discrete_ca.errors import ConfigError, DataError
 from discrete_ca.orders import Order
 
@@ -89,8 +90,8 @@ class Batches:
     """
 
     def __init__(self, source: Source, size: int, seed: int) -> None:
-        if isinstance(source, np.ndarray):
-            source = torch.from_numpy(source)
+        if isinstance(source, np.ndarray):  # what cannot be written to lies on disk
+            source = torch.from_numpy(source) if source.flags.writeable else MappedData(source)
         if isinstance(source, Tensor) and not source.is_floating_point():
             source = source.long()
         if not isinstance(source, Tensor | Indexed | Streamed) and not callable(source):

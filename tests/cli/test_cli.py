@@ -10,6 +10,7 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 from PIL import Image
 
 import discrete_ca as dca
+from discrete_ca import runs
 from discrete_ca.cli import main
 from discrete_ca.runs import recipes
 
@@ -433,3 +434,20 @@ def test_runs_without_an_exact_start_are_watched_without_samples(place, tmp_path
     assert run("train", folder, *images, *noise, *FAST) == 0
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert any("changed/0.3" in row for row in rows) and not (folder / "observed").exists()
+
+
+def test_runs_that_are_not_there_or_have_not_ended_are_named(place, tmp_path, capsys):
+    assert run("train", tmp_path / "nowhere", "--resume") == 2
+    assert "holds no run to go on with" in capsys.readouterr().err
+    assert not (tmp_path / "nowhere").exists()
+    runs.remember(tmp_path / "begun", runs.RunConfig())
+    assert run("sample", tmp_path / "begun") == 2
+    assert "has not ended; go on with it: discrete-ca train" in capsys.readouterr().err
+
+
+def test_the_best_weights_of_a_run_are_run_by_their_folder(place, tmp_path):
+    folder = tmp_path / "run"
+    best = ["--data.held-out", "4", "--train.observe-every", "2", "--train.best", "held_out"]
+    assert run("train", folder, "--data", place / "tokens.npy", *best, *FAST) == 0
+    assert run("sample", folder / "best", "--count", "3", "--out", tmp_path / "s.npy") == 0
+    assert np.load(tmp_path / "s.npy").shape == (3, 5)

@@ -163,6 +163,8 @@ def test_bad_input_is_refused():
     x = torch.zeros(2, 3, dtype=torch.long)
     with pytest.raises(ValueError, match=r"net has num_states = 3; allowed: 2"):
         dca.AutoregressiveKernel(kernel.net, Uniform(2))
+    with pytest.raises(ValueError, match="net was a MLP; allowed: a network that writes sites"):
+        dca.AutoregressiveKernel(dca.nn.MLP(3, 3, shape=(3,)), Uniform(3))
     with pytest.raises(ValueError, match="hold was 1.5"):
         dca.AutoregressiveKernel(kernel.net, Uniform(3), hold=1.5)
     with pytest.raises(ValueError, match="label was given"):

@@ -1,5 +1,6 @@
 """Batches as a function of the step, and their parts."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -137,3 +138,11 @@ def test_padding_reaches_the_objective():
     dca.Trainer(kernel, Watch(), data, config).fit()
     assert len(seen) == 3
     assert all(torch.equal(mask, z != 3) for mask, z in seen)
+
+
+def test_an_array_that_is_mapped_is_read_batch_by_batch(tmp_path):
+    np.save(tmp_path / "x.npy", numbers(20).numpy())
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    found, want = Batches(mapped, 4, seed=0), Batches(numbers(20), 4, seed=0)
+    assert isinstance(found.source, MappedData)
+    assert torch.equal(found(3).z, want(3).z)
