@@ -110,6 +110,23 @@ class Categorical(Distribution):
         mask, values = self.fixed
         return torch.where(mask, torch.where(values == y, 0.0, -torch.inf).to(found), found)
 
+    def site_log_means(
+        self, of: Callable[[Tensor], Tensor], at: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """``log sum_z p_i(z) f_i(z)`` at each site, (B, *S), for f that its caller can sum.
+
+        Args:
+            of: gives it for ``p ∝ exp(logits)`` from the logits, (B, *S, K) to (B, *S); NaN where a
+                row of them is no law.
+            at: ``log f_i`` at one category a site, (B, *S) to (B, *S).
+        """
+        found = of(self.logits)
+        self._check(found)
+        if self.fixed is None:
+            return found
+        mask, values = self.fixed
+        return torch.where(mask, at(values).to(found), found)
+
     def log_prob(self, y: Tensor) -> Tensor:
         """Sum over sites of log p_i(y_i), shape (B,)."""
         return sum_sites(self.site_log_probs(y))
@@ -247,12 +264,7 @@ class CategoricalTransition(Transition):
             raise ValueError(f"y has shape {tuple(y.shape)}; allowed: {tuple(self.x.shape)}")
         if self._mixture:
             held, level = self.corruption.couple(self.hold, self.b_x, self.b_y)
-            if self.corruption.pointwise:
-                at_y = y.clamp(max=self.corruption.num_categories - 1)
-                log_p = self.law.site_log_probs(at_y)
-                pushed = self.corruption.log_push_forward_at(log_p, y, level)
-            else:
-                pushed = self.corruption.log_push_forward(self.law.log_probs, y, level)
+            pushed = self.corruption.log_push_forward_from(self.law, y, level)
             h = checks.spread(held, y).to(pushed.dtype)
             fresh = torch.log1p(-h) + pushed
             sites = torch.where(y == self.x, torch.logaddexp(h.log(), fresh), fresh)

@@ -39,6 +39,21 @@ def pieces(rows: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
     return zip(*(t.split(size) for t in (rows, *others)), strict=True)
 
 
+def log_sum_exp(values: Tensor) -> Tensor:
+    """``log sum exp`` over the last axis; a sum of nothing but -inf is -inf with gradient 0.
+
+    Example:
+        >>> log_sum_exp(torch.tensor([[0.0, 0.0], [-torch.inf, -torch.inf]])).exp()
+        tensor([2., 0.])
+    """
+    found = values.logsumexp(-1)
+    never = found == -torch.inf
+    if bool(never.any()):  # torch's gradient of a sum of nothing is NaN
+        found = values.masked_fill(never.unsqueeze(-1), 0.0).logsumexp(-1)
+        found = found.masked_fill(never, -torch.inf)
+    return found
+
+
 def log_prob_at(logits: Tensor, index: Tensor) -> Tensor:
     """``log softmax(logits)[index]``, differentiable in the logits.
 

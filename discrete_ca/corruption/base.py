@@ -17,18 +17,35 @@ if ``x ~ Q_{b_x}[z, .]`` then ``y ~ Q_{b_y}[z, .]`` (theory, section 3.1).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from discrete_ca import checks, draws
+from discrete_ca.logits import log_sum_exp
 from discrete_ca.serialization import Configured
 
 # Rounds of rejection before the few sites that are left get their residual law in full.
 _REJECTION_ROUNDS = 8
 _ROW_TOLERANCE = 1e-6
+
+
+class Law(Protocol):
+    """p(z) a site, as a corruption asks for it; `discrete_ca.distributions.Categorical` is one."""
+
+    @property
+    def log_probs(self) -> Tensor:
+        """All of log p, (B, *S, K): a copy of the logits."""
+
+    def site_log_probs(self, z: Tensor) -> Tensor:
+        """Log p at one category a site, (B, *S)."""
+
+    def site_log_means(
+        self, of: Callable[[Tensor], Tensor], at: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """``log sum_z p(z) f(z)`` a site, (B, *S), from what `of` makes of logits and `at` of z."""
 
 
 class Corruption(Configured, nn.Module, ABC):
@@ -58,11 +75,15 @@ class Corruption(Configured, nn.Module, ABC):
     """Whether ``sum_z p(z) Q_b[z, x]`` needs p at x alone; then `log_push_forward_at` has it."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """A subclass that pushes forward in its own way is not `pointwise` unless it says how."""
+        """A subclass that pushes forward in its own way is asked for that, unless it has more."""
         super().__init_subclass__(**kwargs)
         own = cls.__dict__
-        if "log_push_forward" in own and "log_push_forward_at" not in own:
+        if "log_push_forward" not in own:
+            return
+        if "log_push_forward_at" not in own:
             cls.pointwise = False
+        if "log_push_forward_from" not in own:
+            cls.log_push_forward_from = Corruption.log_push_forward_from  # type: ignore[method-assign]
 
     def __init__(self, num_categories: int, num_states: int | None = None) -> None:
         super().__init__()
@@ -160,13 +181,26 @@ class Corruption(Configured, nn.Module, ABC):
             at_x = x.clamp(max=self.num_categories - 1)  # states without a category need no p
             log_p = log_pz.gather(-1, at_x.unsqueeze(-1)).squeeze(-1)
             return self.log_push_forward_at(log_p, x, level)
-        joint = log_pz + self.log_likelihood(x, level).to(log_pz.dtype)
-        found = torch.logsumexp(joint, -1)
-        never = found == -torch.inf
-        if bool(never.any()):  # the gradient of a sum of nothing would be NaN
-            found = joint.masked_fill(never.unsqueeze(-1), 0.0).logsumexp(-1)
-            found = found.masked_fill(never, -torch.inf)
-        return found
+        return log_sum_exp(log_pz + self.log_likelihood(x, level).to(log_pz.dtype))
+
+    def log_push_forward_from(self, law: Law, x: Tensor, level: checks.Level) -> Tensor:
+        """`log_push_forward` of a law that is asked for no more of p(z) than the family needs.
+
+        What a family needs beside all of p, or p at x alone where it is `pointwise`, it asks for
+        in a `log_push_forward_from` of its own.
+
+        Args:
+            law: p(z) a site.
+            x: states, long, shape (B, *S).
+            level: b, a number or shape (B,).
+
+        Returns:
+            Log-probabilities, shape (B, *S), differentiable in what made the law.
+        """
+        if not self.pointwise:
+            return self.log_push_forward(law.log_probs, x, level)
+        log_p = law.site_log_probs(x.clamp(max=self.num_categories - 1))
+        return self.log_push_forward_at(log_p, x, level)
 
     def log_push_forward_at(self, log_p: Tensor, x: Tensor, level: checks.Level) -> Tensor:
         """`log_push_forward` from log p(z = x) alone, (B, *S), for families that are `pointwise`.
