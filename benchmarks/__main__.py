@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import clipping, cost, exact_law, fuzz, kills, training
+from benchmarks import clipping, cost, exact_law, fuzz, kernel_part, kills, training
 
-for benchmark in (exact_law, clipping, cost, training, kills, fuzz):
+for benchmark in (exact_law, clipping, cost, kernel_part, training, kills, fuzz):
     benchmark.main(sys.argv[1:])

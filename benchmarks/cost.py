@@ -13,8 +13,6 @@ Everything is interleaved in one process and compared by the median of the ratio
 from __future__ import annotations
 
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +21,7 @@ import torch
 from torch import Tensor
 
 import discrete_ca as dca
-from benchmarks import report
+from benchmarks import memory, report
 
 BATCH, SIDE = 64, 28
 
@@ -127,21 +125,9 @@ def time_ratios(num_categories: int, rounds: int) -> dict[str, float]:
 
 
 def peak_memory(num_categories: int, name: str) -> float:
-    """Peak resident kilobytes that one piece of work adds, in a process of its own (Linux only)."""
-    script = (
-        "import re, torch; torch.set_num_threads(1)\n"
-        "from benchmarks.cost import make, works\n"
-        "def read(key):\n"
-        "    text = open('/proc/self/status').read()\n"
-        "    return int(re.search(key + r':\\s+(\\d+)', text)[1])\n"
-        f"jobs = works(*make({num_categories}))\n"
-        "open('/proc/self/clear_refs', 'w').write('5')\n"  # forget the peak of the imports
-        "before = read('VmRSS')\n"
-        f"[jobs[{name!r}]() for _ in range(2)]\n"
-        "print(read('VmHWM') - before)\n"
-    )
-    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return float(out.stdout.split()[-1])
+    """Peak resident kilobytes that one piece of work adds."""
+    setup = f"from benchmarks.cost import make, works\njobs = works(*make({num_categories}))"
+    return memory.peak(setup, f"jobs[{name!r}]()")
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -150,10 +136,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     rows = []
     for k in (2,) if given.quick else (2, 16, 256):
         row: dict[str, Any] = {"K": k, **time_ratios(k, 3 if given.quick else 9)}
-        if not given.quick and sys.platform == "linux":
-            memory = {name: peak_memory(k, name) for name in works(*make(k))}
+        if not given.quick and memory.AVAILABLE:
+            peaks = {name: peak_memory(k, name) for name in works(*make(k))}
             for ours, bare in PAIRS:
-                row[f"peak memory, {ours} / {bare}"] = memory[ours] / memory[bare]
+                row[f"peak memory, {ours} / {bare}"] = peaks[ours] / peaks[bare]
         rows.append(row)
     return report.write("cost", rows, given.folder, batch=BATCH, shape=[SIDE, SIDE])
 

@@ -109,11 +109,11 @@ class _LogWindowSums(torch.autograd.Function):
     @staticmethod
     def forward(logits: Tensor, x: Tensor, *tensors: Tensor) -> Tensor:
         window, dtype = Window(*tensors), wide(logits.dtype)
-        columns = _columns(window, dtype)
+        q = _columns(window, dtype)
         found = [torch.empty(0, dtype=dtype, device=x.device)]
         for part, example, states in _parts(logits, x):
             weights = _weights(part, dtype)
-            led = torch.linalg.vecdot(columns(example, states), weights)
+            led = torch.linalg.vecdot(q(example, states), weights)
             log_sum = (led / weights.sum(-1)).log_()
             small = (led < _least(dtype)).nonzero()[:, 0]
             if len(small):
@@ -133,14 +133,14 @@ class _LogWindowSums(torch.autograd.Function):
         window, dtype, nothing = Window(*tensors), gradient.dtype, (None,) * (1 + len(tensors))
         if torch.is_grad_enabled():  # a gradient of the gradient is asked for
             rows = logits.reshape(-1, logits.shape[-1])
-            (_, example, states), *_ = _parts(logits, x)
-            slope = _slopes(rows, window.columns(example, states)) * gradient.reshape(-1, 1)
+            columns = window.columns(examples(x), x.reshape(-1))
+            slope = _slopes(rows, columns) * gradient.reshape(-1, 1)
             return (slope.to(logits.dtype).reshape(logits.shape), *nothing)
-        columns = _columns(window, dtype)
+        q = _columns(window, dtype)
         out = torch.empty_like(logits, memory_format=torch.contiguous_format)
         for part, example, states, g, place in _parts(logits, x, gradient, out):
             weights = _weights(part, dtype)
-            slope = columns(example, states).mul_(weights)
+            slope = q(example, states).mul_(weights)
             led = slope.sum(-1)
             slope.mul_((g / led)[:, None])
             slope.addcmul_(weights, (g / weights.sum(-1))[:, None], value=-1)
