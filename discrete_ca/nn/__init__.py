@@ -2,7 +2,18 @@
 
 from discrete_ca.nn.adjustment import AdjustmentHead, AdjustmentMLP
 from discrete_ca.nn.embeddings import LevelEmbedding
+from discrete_ca.nn.logistic import Logistic, logistic_logits
 from discrete_ca.nn.mlp import MLP
+from discrete_ca.nn.preconditioned import Preconditioned
 from discrete_ca.nn.unet import UNet
 
-__all__ = ["MLP", "AdjustmentHead", "AdjustmentMLP", "LevelEmbedding", "UNet"]
+__all__ = [
+    "MLP",
+    "AdjustmentHead",
+    "AdjustmentMLP",
+    "LevelEmbedding",
+    "Logistic",
+    "Preconditioned",
+    "UNet",
+    "logistic_logits",
+]
