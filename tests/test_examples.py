@@ -8,11 +8,11 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "docs/examples"
 
 
-def run(name):
+def run(name, **settings):
     spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.main()
+    return module.main(**settings)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,11 @@ def run(name):
 )
 def test_example(name, low, high):
     assert low <= run(name) <= high
+
+
+def test_the_colour_example_in_a_tiny_form(tmp_path):
+    assert 0 <= run("colour", steps=4, folder=str(tmp_path)) < 255
+    assert {path.name for path in tmp_path.iterdir()} == {"samples.png", "inpaint.png"}
 
 
 def test_examples_are_short():
