@@ -6,7 +6,7 @@ for the absorbing kernel, log p(y|x) over all K + 1 states by a logsumexp over t
 (..., K + 1) log-probabilities (a fresh category, a fresh mask, the kept x), drawn from and scored
 by torch's own `Categorical`. It is the way of the method's authors, written anew.
 
-Times are medians of ratios, round by round, in one process. Memory is what each adds to the
+Times are medians of ratios, round by round, in one process of one thread. Memory is what each adds to the
 resident memory of a process of its own at its peak, the logits excluded (Linux only).
 
 Shape (64, 3, 32, 32), a colour image a row; `--quick` has small images, few rounds and no memory.
@@ -124,6 +124,7 @@ def measure(
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the benchmark and write its report."""
     given = report.parse(report.parser(__doc__, quick="small images, times only"), argv)
+    torch.set_num_threads(1)  # as in the processes that memory is measured in
     shape, rounds = (QUICK, 3) if given.quick else (SHAPE, 3)
     works = [(HOLD, False), (0.0, False), (HOLD, True)]
     with_memory = memory.AVAILABLE and not given.quick

@@ -23,7 +23,7 @@ from discrete_ca.sealed import write_json
 
 @dataclass(frozen=True)
 class Eval:
-    """Measure samples of a kernel of binarized MNIST digits against the test set."""
+    """Measure samples of a kernel of MNIST digits, made black and white, against the test set."""
 
     run: Place
     """A run's folder, which eval.json is written to, or user/name on the Hub."""
@@ -41,10 +41,10 @@ class Eval:
     def __call__(self) -> None:
         """Do it."""
         saved = runs.load_run(self.run, self.trust_code)
-        if (saved.shape, saved.num_categories) != ((28, 28), 2):
+        if saved.shape != (28, 28) or (saved.num_categories is None and not saved.continuous):
             raise ConfigError(
                 f"run '{self.run}' has data of shape {saved.shape}, K = {saved.num_categories}; "
-                "allowed: binarized MNIST digits, (28, 28) and K = 2"
+                "allowed: MNIST digits, (28, 28) with any number of grey levels"
             )
         begun = time.monotonic()
         z, info = chains.sample(
@@ -52,6 +52,8 @@ class Eval:
             generator=torch.Generator().manual_seed(self.seed), return_info=True,
         )  # fmt: skip
         seconds = time.monotonic() - begun
+        middle = 0.0 if saved.num_categories is None else saved.num_categories / 2
+        z = (z >= middle).long()  # black and white, which the judge knows
         judge = metrics.load_judge()
         reference = load_data("binarized_mnist", split="test").states
         found = metrics.digit_metrics(z, judge.features(reference), judge)

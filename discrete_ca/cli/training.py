@@ -16,7 +16,7 @@ import tyro
 
 from discrete_ca import runs
 from discrete_ca.cli.terminal import best_device, console
-from discrete_ca.data import DiscreteData
+from discrete_ca.data import ContinuousData, DiscreteData
 from discrete_ca.data.loading import NAMES
 from discrete_ca.errors import ConfigError
 from discrete_ca.runs import RunConfig
@@ -47,7 +47,7 @@ class Train:
 
     def __call__(self) -> None:
         """Do it."""
-        folder, run = self.folder, _with_whole_paths(self.run)
+        folder, run = self.folder, _with_whole_paths(self.run).resolved()
         if any((folder / name).exists() for name in (runs.RUN_FILE, runs.MODEL, CONFIG_FILE)):
             raise ConfigError(f"folder '{folder}' holds a finished run; allowed: a new folder")
         run = dataclasses.replace(run, train=dataclasses.replace(run.train, folder=str(folder)))
@@ -91,7 +91,7 @@ def _with_whole_paths(run: RunConfig) -> RunConfig:
     return dataclasses.replace(run, data=data)
 
 
-def _dry_run(run: RunConfig, trainer: Trainer, examples: DiscreteData) -> None:
+def _dry_run(run: RunConfig, trainer: Trainer, examples: DiscreteData | ContinuousData) -> None:
     """The settings, and what a step costs, from a few steps of each phase."""
     console.print_json(json.dumps(run.to_dict()))
     batches = Batches(examples, run.train.batch_size, run.train.seed)

@@ -15,9 +15,15 @@ from typing import Any
 import torch
 
 from discrete_ca import corruption, nn, serialization
-from discrete_ca.data import DiscreteData
+from discrete_ca.data import ContinuousData, DiscreteData
 from discrete_ca.errors import CheckpointError, ConfigError, unknown_name
-from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel
+from discrete_ca.kernels import (
+    CategoricalNoiseKernel,
+    GaussianNoiseKernel,
+    LinearNoise,
+    TransitionKernel,
+    VariancePreserving,
+)
 from discrete_ca.objectives import ContrastiveAdjustment, Denoising, InverseLevel, Phase, Schedule
 from discrete_ca.runs.config import NetConfig, RecipeConfig, RunConfig
 
@@ -26,6 +32,8 @@ _CORRUPTIONS = {
     "absorbing": corruption.Absorbing,
     "ordinal": corruption.Ordinal,
 }
+_NOISES = {"linear": LinearNoise, "preserving": VariancePreserving}
+_KERNELS = {"categorical": CategoricalNoiseKernel, "gaussian": GaussianNoiseKernel}
 
 
 def user_class(name: str, what: str, known: Mapping[str, Any]) -> Any:
@@ -54,12 +62,61 @@ def _make(cls: Any, what: str, available: Mapping[str, Any]) -> Any:
         raise ConfigError(f"{what} {cls.__name__}: {error}; it is given {names}") from error
 
 
-def build_kernel(config: RunConfig, examples: DiscreteData) -> TransitionKernel:
+def build_kernel(config: RunConfig, examples: DiscreteData | ContinuousData) -> TransitionKernel:
     """The kernel of a run, untrained.
 
     Raises:
-        ConfigError: for names that are unknown and networks that do not fit the data.
+        ConfigError: for names that are unknown, and networks and kernels that do not fit the data.
     """
+    if isinstance(examples, ContinuousData):
+        available = _for_numbers(config, examples)
+    else:
+        available = _for_categories(config, examples)
+    kind = config.kernel.kind
+    kernel_class: Any = _KERNELS.get(kind) or user_class(kind, "kernel", _KERNELS)
+    if kind in _KERNELS and (kind == "gaussian") != isinstance(examples, ContinuousData):
+        raise ConfigError(
+            f"kernel.kind was {kind}, but data.continuous was "
+            f"{str(isinstance(examples, ContinuousData)).lower()}; allowed: gaussian with true, "
+            "categorical with false"
+        )
+    kernel = _make(kernel_class, "kernel", available)
+    if not isinstance(kernel, TransitionKernel):
+        raise ConfigError(f"kernel was {kind}; allowed: a TransitionKernel")
+    _check_can_be_loaded(kernel)
+    return kernel
+
+
+def _classes(config: RunConfig, examples: DiscreteData | ContinuousData) -> int | None:
+    """How many classes the network is told of; None where it is not told."""
+    if not config.net.labels:
+        return None
+    if examples.labels is None:
+        raise ConfigError("net.labels was true, but the data have no labels; allowed: false")
+    return int(examples.labels.max()) + 1
+
+
+def _for_numbers(config: RunConfig, examples: ContinuousData) -> dict[str, Any]:
+    """What a kernel over real numbers may be made with."""
+    if config.recipe.kind == "default" and config.kernel.kind == "gaussian":
+        raise ConfigError(
+            "recipe.kind was default, which trains an adjustment head, with kernel.kind gaussian; "
+            "allowed: half, denoising, adjustment"
+        )
+    if config.kernel.noise not in _NOISES:
+        raise ConfigError(unknown_name("kernel.noise", config.kernel.noise, _NOISES))
+    noise, shape = _NOISES[config.kernel.noise](), tuple(examples.shape)
+    net = _net(config.net, 2, None, shape, _classes(config, examples))
+    deviation = float(examples.states.std(correction=0)) or 1.0
+    net = nn.Preconditioned(net, noise, round(deviation, 3) or deviation)
+    return {
+        "net": net, "noise": noise, "hold": config.kernel.hold, "num_categories": None,
+        "num_states": None, "shape": shape,
+    }  # fmt: skip
+
+
+def _for_categories(config: RunConfig, examples: DiscreteData) -> dict[str, Any]:
+    """What a kernel over categories may be made with."""
     shape, k = tuple(examples.shape), examples.num_categories
     noise_class = _CORRUPTIONS.get(config.kernel.corruption) or user_class(
         config.kernel.corruption, "corruption", _CORRUPTIONS
@@ -67,32 +124,18 @@ def build_kernel(config: RunConfig, examples: DiscreteData) -> TransitionKernel:
     noise = _make(noise_class, "corruption", {"num_categories": k})
     if not isinstance(noise, corruption.Corruption):
         raise ConfigError(f"corruption was {config.kernel.corruption}; allowed: a Corruption")
-    classes = None
-    if config.net.labels:
-        if examples.labels is None:
-            raise ConfigError("net.labels was true, but the data have no labels; allowed: false")
-        classes = int(examples.labels.max()) + 1
-    net = _net(config.net, k, noise.num_states, shape, classes)
+    net = _categorical_net(config, k, noise.num_states, shape, _classes(config, examples))
     if not isinstance(net, torch.nn.Module):
         raise ConfigError(f"net was {config.net.kind}; allowed: a torch.nn.Module")
     head: torch.nn.Module | None = None
     if config.kernel.head:
         images = _looks_like_images(shape)
         head = nn.AdjustmentHead(k, dims=2) if images else nn.AdjustmentMLP(k, shape)
-    available = {
+    return {
         "net": net, "corruption": noise, "hold": config.kernel.hold,
         "carry_over": config.kernel.carry_over, "adjustment": head,
         "num_categories": k, "num_states": noise.num_states, "shape": shape,
     }  # fmt: skip
-    if config.kernel.kind == "categorical":
-        kernel_class: Any = CategoricalNoiseKernel
-    else:
-        kernel_class = user_class(config.kernel.kind, "kernel", {"categorical": 0})
-    kernel = _make(kernel_class, "kernel", available)
-    if not isinstance(kernel, TransitionKernel):
-        raise ConfigError(f"kernel was {config.kernel.kind}; allowed: a TransitionKernel")
-    _check_can_be_loaded(kernel)
-    return kernel
 
 
 def _check_can_be_loaded(kernel: TransitionKernel) -> None:
@@ -117,8 +160,19 @@ def _looks_like_images(shape: tuple[int, ...]) -> bool:
     return _is_grid(shape) and min(shape[-2:]) >= 8
 
 
+def _categorical_net(
+    config: RunConfig, k: int, states: int, shape: tuple[int, ...], classes: int | None
+) -> torch.nn.Module:
+    """A network that gives K logits a site, or those of a few logistic laws."""
+    if config.net.components < 0:
+        raise ConfigError(f"net.components was {config.net.components}; allowed: >= 0")
+    if config.net.components == 0:
+        return _net(config.net, k, states, shape, classes)
+    return nn.Logistic(_net(config.net, 3 * config.net.components, states, shape, classes), k)
+
+
 def _net(
-    config: NetConfig, k: int, states: int, shape: tuple[int, ...], classes: int | None
+    config: NetConfig, k: int, states: int | None, shape: tuple[int, ...], classes: int | None
 ) -> torch.nn.Module:
     for name in ("patch", "blocks", "head_width", "width"):
         if getattr(config, name) < 1:

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from discrete_ca import data, draws, hub
-from discrete_ca.data import DiscreteData
+from discrete_ca.data import ContinuousData, DiscreteData
 from discrete_ca.data.loading import NAMES
 from discrete_ca.errors import ConfigError, unknown_name
 from discrete_ca.runs.recipes import config_file
 from discrete_ca.training import TrainConfig
 
+_OF_NUMBERS = ("value_range",)
 _MINUTES = 8.0  # the budget where none is given
 
 
@@ -39,6 +40,10 @@ class DataConfig:
         states_key: the column or array of states.
         label_key: the column or array of labels.
         held_out: examples that are not trained on; their loss is observed.
+        continuous: real-valued states (see `discrete_ca.data.load_continuous`); None for what the
+            kernel takes.
+        value_range: of real-valued states, the range of the source that becomes [-1, 1]; None for
+            that of pictures and bytes, and floats as they are.
     """
 
     source: str = "binarized_mnist"
@@ -49,18 +54,39 @@ class DataConfig:
     states_key: str | None = None
     label_key: str | None = None
     held_out: int = 0
+    continuous: bool | None = None
+    value_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.held_out < 0:
             raise ConfigError(f"held_out was {self.held_out}; allowed: >= 0")
 
-    def load(self) -> DiscreteData:
-        """All of the data, the examples to hold out among them."""
-        settings = dataclasses.asdict(self)
-        del settings["held_out"]
-        return data.load(**settings)
+    def load(self) -> DiscreteData | ContinuousData:
+        """All of the data, the examples to hold out among them.
 
-    def load_parts(self, seed: int) -> tuple[DiscreteData, DiscreteData | None]:
+        Raises:
+            ConfigError: for settings of categories with real-valued states, or the other way.
+            DataError: for data that cannot be used.
+        """
+        settings = dataclasses.asdict(self)
+        of_others = ("num_categories", "binarize", "quantize") if self.continuous else _OF_NUMBERS
+        for name in of_others:
+            if settings[name] is not None:
+                raise ConfigError(
+                    f"data.{name} was {settings[name]}; allowed: None, "
+                    f"data.continuous being {str(bool(self.continuous)).lower()}"
+                )
+        del settings["held_out"]
+        continuous, value_range = settings.pop("continuous"), settings.pop("value_range")
+        if not continuous:
+            return data.load(**settings)
+        names = ("source", "split", "states_key", "label_key")
+        chosen = {name: settings[name] for name in names}
+        return data.load_continuous(**chosen, value_range=value_range)
+
+    def load_parts(
+        self, seed: int
+    ) -> tuple[DiscreteData | ContinuousData, DiscreteData | ContinuousData | None]:
         """The examples to train on, and those to hold out, drawn by the seed; None for none."""
         whole = self.load()
         if self.held_out == 0:
@@ -82,6 +108,8 @@ class NetConfig:
         patch: of the UNet, side of its patches.
         width: of the MLP, hidden units.
         labels: tell the network the label.
+        components: M discretised logistic laws give the logits, for ordered categories: 3M numbers
+            a site in place of K; 0 for free logits.
     """
 
     kind: str = "auto"
@@ -91,6 +119,7 @@ class NetConfig:
     patch: int = 4
     width: int = 128
     labels: bool = False
+    components: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,9 +127,10 @@ class KernelConfig:
     """The kernel and its noise.
 
     Args:
-        kind: categorical, or package.module:Name, made with what it declares of net, corruption,
-            hold, adjustment, num_categories, num_states, shape.
+        kind: categorical, gaussian (real-valued states), or package.module:Name, made with what it
+            declares of net, corruption, noise, hold, adjustment, num_categories, num_states, shape.
         corruption: uniform, absorbing, ordinal, or package.module:Name, made with num_categories.
+        noise: of real-valued states, linear (the paper's) or preserving (the variance).
         hold: h, in [0, 1]; nearer to 1 is slower and more faithful.
         carry_over: take sites that absorbing noise left alone as known.
         head: add an adjustment head, which the default recipe trains.
@@ -108,6 +138,7 @@ class KernelConfig:
 
     kind: str = "categorical"
     corruption: str = "uniform"
+    noise: str = "linear"
     hold: float = 0.8
     carry_over: bool = True
     head: bool = True
@@ -185,6 +216,18 @@ class RunConfig:
         run = cls.from_dict(values)
         source = _from_folder(run.data.source, file.parent)
         return dataclasses.replace(run, data=dataclasses.replace(run.data, source=source))
+
+    def resolved(self) -> RunConfig:
+        """With what was left open decided: whether the data are real-valued, as a kernel takes.
+
+        Example:
+            >>> RunConfig(kernel=KernelConfig(kind="gaussian")).resolved().data.continuous
+            True
+        """
+        if self.data.continuous is not None:
+            return self
+        data = dataclasses.replace(self.data, continuous=self.kernel.kind == "gaussian")
+        return dataclasses.replace(self, data=data)
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, as `from_dict` takes them."""

@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from discrete_ca import hub
-from discrete_ca.data import DiscreteData
+from discrete_ca.data import ContinuousData, DiscreteData
 from discrete_ca.errors import CheckpointError, ConfigError
 from discrete_ca.hub import RUN_FILE
-from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel, load_kernel
+from discrete_ca.kernels import (
+    CategoricalNoiseKernel,
+    GaussianNoiseKernel,
+    TransitionKernel,
+    load_kernel,
+)
 from discrete_ca.runs.config import RunConfig
 from discrete_ca.sealed import read_json, write_json
 
@@ -60,7 +65,7 @@ class SavedRun:
     Args:
         kernel: the kernel.
         shape: S of its data; None where the folder does not say.
-        num_categories: K; None likewise.
+        num_categories: K; None likewise, and for real-valued states.
         about: what run.json holds, {} where there is none.
     """
 
@@ -69,8 +74,16 @@ class SavedRun:
     num_categories: int | None
     about: dict[str, Any]
 
+    @property
+    def continuous(self) -> bool:
+        """Whether its states are real numbers."""
+        data = self.about.get("config", {}).get("data", {})
+        return isinstance(self.kernel, GaussianNoiseKernel) or bool(data.get("continuous"))
 
-def describe(config: RunConfig, examples: DiscreteData, training: dict[str, Any]) -> dict[str, Any]:
+
+def describe(
+    config: RunConfig, examples: DiscreteData | ContinuousData, training: dict[str, Any]
+) -> dict[str, Any]:
     """What run.json holds: the config, the data's shape and what training cost."""
     return {
         "config": config.to_dict(),

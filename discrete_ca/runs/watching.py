@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from discrete_ca.data import DiscreteData
+from discrete_ca.data import ContinuousData, DiscreteData
 from discrete_ca.objectives import ContrastiveAdjustment, Denoising, Objective
 from discrete_ca.runs.config import RunConfig
 from discrete_ca.training import HeldOut, Mixing, Observer, Samples
@@ -11,7 +11,9 @@ _HELD_OUT, _CHAINS = 1000, 64
 
 
 def build_observers(
-    config: RunConfig, examples: DiscreteData, held_out: DiscreteData | None
+    config: RunConfig,
+    examples: DiscreteData | ContinuousData,
+    held_out: DiscreteData | ContinuousData | None,
 ) -> list[Observer]:
     """The observers of a run: held-out loss where there are such examples, samples, mixing.
 
@@ -22,7 +24,7 @@ def build_observers(
     """
     seed = config.train.seed
     found: list[Observer] = []
-    if config.kernel.kind == "categorical":
+    if config.kernel.kind in ("categorical", "gaussian"):
         objective: Objective = Denoising()
     else:  # a user's own may have no read-out
         objective = ContrastiveAdjustment(denoising_weight=0.0)

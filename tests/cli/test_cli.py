@@ -173,7 +173,7 @@ REFUSED = [
     (("inpaint", "{place}/images"), "nothing says which sites to draw"),
     (("inpaint", "{place}/images", "--box", "2", "2", "0", "4"), "--box was (2, 2, 0, 4)"),
     (("inpaint", "{place}/images", "--box", "0", "9", "0", "4"), "--box was (0, 9, 0, 4)"),
-    (("eval", "{place}/images"), "allowed: binarized MNIST digits"),
+    (("eval", "{place}/images"), "allowed: MNIST digits, (28, 28)"),
     (("train", "{place}/images", *FAST), "holds a finished run"),
     (("train", "{place}/new", "--config", "{place}/none.toml"), "none.toml' cannot be read"),
     (("train", "{place}/new", "--config"), "--config was given without a file"),
