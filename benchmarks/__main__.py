@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import clipping, cost, exact_law, fuzz, kills, token_noise, training
+from benchmarks import (
+    autoregressive,
+    clipping,
+    cost,
+    exact_law,
+    fuzz,
+    kernel_part,
+    kills,
+    token_noise,
+    training,
+)
 
-for benchmark in (exact_law, clipping, cost, training, token_noise, kills, fuzz):
+for benchmark in (
+    exact_law, autoregressive, clipping, cost, kernel_part, training, token_noise, kills, fuzz,
+):  # fmt: skip
     benchmark.main(sys.argv[1:])

@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import functools
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Collection
 from typing import Any
@@ -26,7 +24,7 @@ import torch
 from torch import Tensor
 
 import discrete_ca as dca
-from benchmarks import report
+from benchmarks import memory, report
 
 BATCH, SIDE = 64, 28
 TOKENS, LENGTH, VOCABULARY = 4, 64, 50_257
@@ -153,21 +151,9 @@ def time_ratios(case: str, rounds: int) -> dict[str, float]:
 
 
 def peak_memory(case: str, name: str) -> float:
-    """Peak resident kilobytes that one piece of work adds, in a process of its own (Linux only)."""
-    script = (
-        "import re, torch; torch.set_num_threads(1)\n"
-        "from benchmarks.cost import CASES, works\n"
-        "def read(key):\n"
-        "    text = open('/proc/self/status').read()\n"
-        "    return int(re.search(key + r':\\s+(\\d+)', text)[1])\n"
-        f"jobs = works(*CASES[{case!r}]())\n"
-        "open('/proc/self/clear_refs', 'w').write('5')\n"  # forget the peak of the imports
-        "before = read('VmRSS')\n"
-        f"[jobs[{name!r}]() for _ in range(2)]\n"
-        "print(read('VmHWM') - before)\n"
-    )
-    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return float(out.stdout.split()[-1])
+    """Peak resident kilobytes that one piece of work adds."""
+    setup = f"from benchmarks.cost import CASES, works\njobs = works(*CASES[{case!r}]())"
+    return memory.peak(setup, f"jobs[{name!r}]()")
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -176,10 +162,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     rows = []
     for case in list(CASES)[:1] if given.quick else CASES:
         row: dict[str, Any] = {"case": case, **time_ratios(case, 3 if given.quick else 9)}
-        if not given.quick and sys.platform == "linux":
-            memory = {name: peak_memory(case, name) for name in works(*CASES[case]())}
-            for ours, bare in pairs(memory):
-                row[f"peak memory, {ours} / {bare}"] = memory[ours] / memory[bare]
+        if not given.quick and memory.AVAILABLE:
+            peaks = {name: peak_memory(case, name) for name in works(*CASES[case]())}
+            for ours, bare in pairs(peaks):
+                row[f"peak memory, {ours} / {bare}"] = peaks[ours] / peaks[bare]
         rows.append(row)
     shapes = {"images": [BATCH, SIDE, SIDE], "tokens": [TOKENS, LENGTH]}
     return report.write("cost", rows, given.folder, **shapes)

@@ -93,23 +93,25 @@ class ModelCard:
         cost = metrics.rows(_table(self.about, "training"))
         found = {
             "kernel": kernel,
-            "data": {k: str(v) for k, v in _table(self.about, "data").items()},
+            "data": {k: str(v) for k, v in _table(self.about, "data").items() if v is not None},
             "settings": settings,
             "training": {what: value for what, value, _ in cost},
         }
         return {subject: values for subject, values in found.items() if values}
 
     def commands(self) -> list[str]:
-        """Command lines to try; none for a kernel without categories."""
-        shape, k = self.shape, self.num_categories
-        if k is None:
+        """Command lines to try; none where nothing says what the states are."""
+        shape, k, start = self.shape, self.num_categories, self._start()
+        numbers = start is not None and start.is_floating_point()
+        if k is None and not numbers:
             return []
         if shape is None:
             return [f"discrete-ca sample {self.name} --count 64 --shape S"]
-        embedded = shape == (28, 28) and k in (2, 16)  # its digits come with the package
+        # its digits come with the package
+        embedded = shape == (28, 28) and (numbers or k in (2, 16))
         design = f"--design {'test:0' if embedded else 'FILE:0'}"
         found = [f"variants {{}} {design} --level 0.3"]
-        if self._has_a_start():
+        if start is not None:
             found.insert(0, "sample {} --count 64")
             if len(shape) >= 2:
                 height, width = shape[-2:]
@@ -135,7 +137,7 @@ class ModelCard:
             "g = torch.Generator().manual_seed(0)",
             f"shape = {'...  # S, of one example' if shape is None else shape}",
         ]
-        starts = self._has_a_start()
+        starts = self._start() is not None
         if starts:
             steps = {k: v for r in self.measured for k, v in r.items() if k in _CHAIN}
             settings = "".join(f", {k}={v}" for k, v in steps.items()) + label
@@ -164,14 +166,14 @@ class ModelCard:
         modules = {name.partition(":")[0] for name in names if isinstance(name, str)}
         return sorted(m for m in modules if not f"{m}.".startswith(f"{PACKAGE}."))
 
-    def _has_a_start(self) -> bool:
-        """Whether the law at level 1 is known, so that an annealed run can start."""
+    def _start(self) -> Tensor | None:
+        """A draw from the law at level 1, where it is known: an annealed run can start there."""
         kernel: Any = self.kernel
         try:
-            kernel.initial(1, (1,), torch.Generator())
+            start: Tensor = kernel.initial(1, (1,), torch.Generator())
         except (NotImplementedError, ValueError):
-            return False
-        return True
+            return None
+        return start
 
     def __str__(self) -> str:
         from huggingface_hub import ModelCardData

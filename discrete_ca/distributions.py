@@ -128,6 +128,23 @@ class Categorical(Distribution):
         point = torch.where(values == x, 0.0, -torch.inf).to(own)
         return torch.where(mask, point, own), torch.where(mask, surely, led)
 
+    def site_log_means(
+        self, of: Callable[[Tensor], Tensor], at: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """``log sum_z p_i(z) f_i(z)`` at each site, (B, *S), for f that its caller can sum.
+
+        Args:
+            of: gives it for ``p ∝ exp(logits)`` from the logits, (B, *S, K) to (B, *S); NaN where a
+                row of them is no law.
+            at: ``log f_i`` at one category a site, (B, *S) to (B, *S).
+        """
+        found = of(self.logits)
+        self._check(found)
+        if self.fixed is None:
+            return found
+        mask, values = self.fixed
+        return torch.where(mask, at(values).to(found), found)
+
     def log_prob(self, y: Tensor) -> Tensor:
         """Sum over sites of log p_i(y_i), shape (B,)."""
         return sum_sites(self.site_log_probs(y))

@@ -1,4 +1,4 @@
-"""Pictures of categorical images: grids as PNG and films as GIF."""
+"""Pictures of images, categorical or real-valued: grids as PNG and films as GIF."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ def grid(
 ) -> Image:
     """Images side by side, category 0 white and the last black; `UNKNOWN` sites in blue.
 
+    Real numbers are drawn as if [-1, 1] were the range of categories, what lies beyond at its ends,
+    and NaN in blue.
+
     Args:
-        images: categories (N, H, W), or (N, 3, H, W) for colour.
+        images: categories or floats, (N, H, W), or (N, 3, H, W) for colour.
         columns: images a row.
         num_categories: K.
         scale: screen pixels a site.
@@ -49,13 +52,17 @@ def grid(
         raise ValueError(
             f"images has shape {tuple(images.shape)}; allowed: (N, H, W) or (N, 3, H, W)"
         )
-    light = (images.cpu().clamp_min(0) * 255 / max(num_categories - 1, 1)).round().to(torch.uint8)
+    images = images.cpu()
+    if images.is_floating_point():
+        levels = (255 * (images.clamp(-1, 1) + 1) / 2).round()
+        images, num_categories = levels.nan_to_num(nan=UNKNOWN).long(), 256
+    light = (images.clamp_min(0) * 255 / max(num_categories - 1, 1)).round().to(torch.uint8)
     if colour:
         pixels = light.movedim(1, -1)
-        unknown = (images.cpu() == UNKNOWN).any(1)
+        unknown = (images == UNKNOWN).any(1)
     else:
         pixels = (_PAPER - light).unsqueeze(-1).expand(*light.shape, 3).clone()
-        unknown = images.cpu() == UNKNOWN
+        unknown = images == UNKNOWN
     pixels[unknown] = torch.tensor(_UNKNOWN_COLOUR, dtype=torch.uint8)
     count, height, width = pixels.shape[:3]
     rows = -(-count // columns)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from discrete_ca import data, drawing
 from discrete_ca.data import Tokenizer, transforms
+from discrete_ca.data.continuous import as_numbers
 from discrete_ca.data.images import SUFFIXES as PICTURES
 from discrete_ca.data.images import pixels
 from discrete_ca.data.sources import array_file, reading
@@ -22,6 +23,7 @@ from discrete_ca.errors import ConfigError, DataError
 
 SUFFIXES = (".npz", ".npy", ".txt", ".png", ".gif")
 _DRAWN = (".png", ".gif")
+_NAMES = {int: "a whole number", float: "a number"}
 
 
 def is_image(shape: tuple[int, ...]) -> bool:
@@ -58,15 +60,17 @@ def check_output(path: Path, shape: tuple[int, ...]) -> None:
 def write(
     path: Path,
     z: Tensor,
-    num_categories: int,
+    num_categories: int | None,
     columns: int = 8,
     tokenizer: Tokenizer | None = None,
 ) -> None:
     r"""Write states (N, *S) in the format of the suffix.
 
-    .npz and .npy hold integers, .txt one example a line (as text where there is a tokenizer, line
-    breaks written as \n), .png a grid, .gif one frame an example.
+    .npz and .npy hold integers (floats, where there are no categories), .txt one example a line (as
+    text where there is a tokenizer, line breaks written as \n), .png a grid, .gif one frame an
+    example.
     """
+    num_categories = 2 if num_categories is None else num_categories  # floats are drawn by value
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = path.suffix.lower()
     if suffix == ".png":
@@ -90,7 +94,7 @@ def write(
 def read_design(
     source: str,
     shape: tuple[int, ...],
-    num_categories: int,
+    num_categories: int | None,
     settings: Mapping[str, Any] | None = None,
     tokenizer: Tokenizer | None = None,
 ) -> Tensor:
@@ -101,9 +105,9 @@ def read_design(
             examples (the first, or ``file.npz:3``), or a picture, bright for high. Whole numbers
             below K are categories already.
         shape: S.
-        num_categories: K.
-        settings: `binarize`, `quantize` and `states_key` of the run's data; without the first two a
-            picture's grey levels are divided evenly among the categories.
+        num_categories: K; None for real-valued states.
+        settings: `binarize`, `quantize`, `value_range` and `states_key` of the run's data; without
+            the first two a picture's grey levels are divided evenly among the categories.
         tokenizer: makes categories of a .txt file, one example a line, as `write` writes them.
 
     Raises:
@@ -121,6 +125,8 @@ def read_design(
         raise DataError(f"design '{source}' has shape {tuple(states.shape[1:])}; allowed: {shape}")
     if place >= len(states):
         raise DataError(f"design '{source}': allowed: an index below {len(states)}")
+    if num_categories is None:
+        return states[place]
     z = states[place].long()
     if z.numel() and (int(z.min()) < 0 or int(z.max()) >= num_categories):
         raise DataError(
@@ -130,8 +136,10 @@ def read_design(
     return z
 
 
-def _digits(source: str, split: str, num_categories: int) -> Tensor:
+def _digits(source: str, split: str, num_categories: int | None) -> Tensor:
     names = {2: "binarized_mnist", 16: "mnist16"}
+    if num_categories is None:
+        return data.load_continuous("mnist16", split=split).states
     if num_categories not in names:
         raise DataError(
             f"design was '{source}' and K = {num_categories}; allowed with MNIST digits: "
@@ -141,19 +149,23 @@ def _digits(source: str, split: str, num_categories: int) -> Tensor:
 
 
 def _examples(
-    path: Path, shape: tuple[int, ...], num_categories: int, settings: Mapping[str, Any]
+    path: Path, shape: tuple[int, ...], num_categories: int | None, settings: Mapping[str, Any]
 ) -> Tensor:
-    """The examples of a file, (N, *S), as categories."""
+    """The examples of a file, (N, *S), as categories, or as numbers where there are none."""
     suffix = path.suffix.lower()
     if suffix == ".txt":
-        states = _rows(path)
+        states = _rows(path, int if num_categories is not None else float)
     elif suffix in PICTURES:
         states = _picture(path)[None]
     else:
         states = array_file(path, settings.get("states_key"), None).values
     if tuple(states.shape) == shape:
         states = states[None]
-    states = _categories(states, num_categories, settings, suffix in PICTURES)
+    if num_categories is None:
+        bounds = settings.get("value_range")
+        states, _ = as_numbers(states, None if bounds is None else tuple(bounds))
+    else:
+        states = _categories(states, num_categories, settings, suffix in PICTURES)
     if suffix == ".txt" and states.shape[1] == math.prod(shape):
         states = states.reshape(-1, *shape)
     return states
@@ -234,13 +246,13 @@ def _line(path: Path, place: int, tokenizer: Tokenizer) -> Tensor:
         return tokenizer.encode(text)[None]
 
 
-def _rows(path: Path) -> Tensor:
+def _rows(path: Path, number: type[int] | type[float]) -> Tensor:
     with reading(path):
         lines = path.read_text(encoding="utf-8").split("\n")
     try:
-        rows = [[int(word) for word in line.split()] for line in lines if line.strip()]
+        rows = [[number(word) for word in line.split()] for line in lines if line.strip()]
     except ValueError as error:
-        raise DataError(f"{path} holds something that is not a whole number: {error}") from error
+        raise DataError(f"{path} holds something that is not {_NAMES[number]}: {error}") from error
     if not rows or len({len(row) for row in rows}) != 1:
         raise DataError(f"{path} has rows of different lengths or none; allowed: equal rows")
     return torch.tensor(rows)

@@ -264,15 +264,17 @@ def code(x, values):
 
 
 class LargestStorage(TorchDispatchMode):
-    """Remembers the bytes of the largest tensor that any operation returns."""
+    """Remembers the bytes of the largest tensor that any operation returns, but views of some."""
 
-    def __init__(self):
+    def __init__(self, *but):
         super().__init__()
-        self.bytes = 0
+        self.bytes, self.but = 0, {t.untyped_storage().data_ptr() for t in but}
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(out):
-            if isinstance(leaf, torch.Tensor):
+            if isinstance(leaf, torch.Tensor) and (
+                leaf.untyped_storage().data_ptr() not in self.but
+            ):
                 self.bytes = max(self.bytes, leaf.untyped_storage().nbytes())
         return out

@@ -94,9 +94,25 @@ def test_without_a_shape_there_is_a_place_for_it():
     assert card.facts().keys() == {"kernel"} and "None were taken." in str(card)
 
 
-def test_a_kernel_without_categories_has_no_commands():
-    card = ModelCard(dca.GaussianNoiseKernel(dca.nn.MLP(2, 2, (4,))), "user/name", {})
-    assert card.num_categories is None and card.commands() == []
+def test_a_kernel_over_real_numbers_has_commands():
+    kernel = dca.GaussianNoiseKernel(dca.nn.MLP(2, None, (4,)))
+    card = ModelCard(kernel, "x", {"data": {"shape": [4], "num_categories": None}})
+    assert card.num_categories is None and "num_categories" not in card.facts()["data"]
+    assert card.commands()[0] == "discrete-ca sample x --count 64"
+    digits = ModelCard(kernel, "x", {"data": {"shape": [28, 28]}}).commands()
+    assert digits[1] == "discrete-ca variants x --design test:0 --level 0.3"
+
+
+class Stays(dca.TransitionKernel):
+    """A kernel that says nothing of its states."""
+
+    def transition(self, x, level, target_level=None, label=None, known=None):
+        raise NotImplementedError
+
+
+def test_a_kernel_that_says_nothing_of_its_states_has_no_commands():
+    card = ModelCard(Stays(), "user/name", {"data": {"shape": [4]}})
+    assert card.commands() == []
     assert "```console" not in str(card)
 
 

@@ -1,5 +1,7 @@
 """Pictures: sizes, colours, films, refusals."""
 
+import math
+
 import pytest
 import torch
 from PIL import Image
@@ -51,3 +53,14 @@ def test_refusals(tmp_path):
         drawing.save_film([], tmp_path / "film.gif")
     with pytest.raises(ValueError, match="curves is empty"):
         drawing.plot_trade_off({}, tmp_path / "curve.png", "x")
+
+
+def test_real_numbers_are_drawn_as_if_they_filled_the_range():
+    def bytes_of(images, num_categories=2):
+        return drawing.grid(images, 1, num_categories, scale=1).tobytes()
+
+    numbers, levels = torch.tensor([[[-1.0, 0.0, 1.0, 7.0]]]), torch.tensor([[[0, 128, 255, 255]]])
+    assert bytes_of(numbers) == bytes_of(levels, 256)
+    colour = [t.expand(1, 3, 1, 4) for t in (numbers, levels)]
+    assert bytes_of(colour[0]) == bytes_of(colour[1], 256)
+    assert bytes_of(torch.tensor([[[math.nan]]])) == bytes_of(torch.tensor([[[drawing.UNKNOWN]]]))

@@ -39,6 +39,11 @@ def test_explore(tmp_path, capsys):
     assert (tmp_path / "walk.gif").exists() and (tmp_path / "session/session.json").exists()
 
 
+def test_the_colour_example_in_a_tiny_form(tmp_path):
+    assert 0 <= run("colour", steps=4, folder=str(tmp_path)) < 255
+    assert {path.name for path in tmp_path.iterdir()} == {"samples.png", "inpaint.png"}
+
+
 def test_examples_are_short():
     for path in EXAMPLES.glob("*.py"):
         assert len(path.read_text().splitlines()) < 80, path.name

@@ -41,7 +41,7 @@ def tokens(tmp_path):
     [
         ((28, 28), 2, "binarized_mnist", "digits"),
         ((28, 28), 2, "pictures", "images"),
-        ((28, 28), 16, "mnist16", "images"),
+        ((28, 28), 16, "mnist16", "digits"),
         ((3, 8, 8), 4, "mine", "images"),
         ((), 4, "mine", "images"),
         ((5,), 3, "mine", "tokens"),
@@ -113,7 +113,7 @@ def test_what_is_refused(tokens):
         build_comparison(tokens(), kind="chorales")
     with pytest.raises(ConfigError, match="does not say where its data are"):
         build_comparison(saved((4,), 3))
-    with pytest.raises(ConfigError, match="does not say the shape and categories of its data"):
+    with pytest.raises(ConfigError, match="does not say the shape of its data"):
         build_comparison(SavedRun(None, None, None, {}))
     with pytest.raises(DataError, match=r"for the reference have shape \(2, 4\); .* N >= 4"):
         build_comparison(tokens(held_out=2))

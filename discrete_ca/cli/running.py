@@ -41,10 +41,12 @@ class _Running:
         """The kernel and its data; output and inputs are checked."""
         saved = runs.load_run(self.run, self.trust_code)
         shape = self.shape or saved.shape
-        if shape is None or saved.num_categories is None:
+        if shape is None or (saved.num_categories is None and not saved.continuous):
             raise ConfigError(f"run '{self.run}' does not say the shape of its data; pass --shape")
         if any(n < 1 for n in shape):
             raise ConfigError(f"shape was {shape}; allowed: numbers >= 1")
+        if saved.continuous and self.hold == 1:
+            raise ConfigError("hold was 1; allowed with real-valued states: [0, 1)")
         if self.hold is not None:
             if not 0 <= self.hold <= 1:
                 raise ConfigError(f"hold was {self.hold}; allowed: [0, 1]")
@@ -85,7 +87,7 @@ class Opened:
 
     kernel: Any
     shape: tuple[int, ...]
-    num_categories: int
+    num_categories: int | None
     out: Path
     settings: dict[str, Any]
     tokenizer: Tokenizer | None
@@ -142,6 +144,10 @@ class Variants(_OnDesign):
         run = self.open([self.design])
         z = run.design(self.design)
         found = self.write(run, chains.variants, z, self.count, level=self.level, steps=self.steps)
+        if run.num_categories is None:
+            away = float((found - z).double().square().mean().sqrt())
+            console.print(f"They are {away:.3g} from the design at a site (root mean square).")
+            return
         changed = float((found != z).double().mean())
         console.print(f"{changed:.1%} of the sites differ from the design.")
 

@@ -16,7 +16,7 @@ import tyro
 
 from discrete_ca import runs
 from discrete_ca.cli.terminal import best_device, console
-from discrete_ca.data import DiscreteData, StreamedData
+from discrete_ca.data import ContinuousData, DiscreteData, StreamedData
 from discrete_ca.data.loading import NAMES
 from discrete_ca.errors import ConfigError
 from discrete_ca.runs import RunConfig
@@ -47,7 +47,7 @@ class Train:
 
     def __call__(self) -> None:
         """Do it."""
-        folder, run = self.folder, _with_whole_paths(self.run)
+        folder, run = self.folder, _with_whole_paths(self.run).resolved()
         if self.resume and runs.remembered(folder) is None:
             raise ConfigError(
                 f"folder '{folder}' holds no run to go on with; allowed: that of a run"
@@ -98,7 +98,9 @@ def _with_whole_paths(run: RunConfig) -> RunConfig:
     return dataclasses.replace(run, data=dataclasses.replace(run.data, **whole))
 
 
-def _dry_run(run: RunConfig, trainer: Trainer, examples: DiscreteData | StreamedData) -> None:
+def _dry_run(
+    run: RunConfig, trainer: Trainer, examples: DiscreteData | ContinuousData | StreamedData
+) -> None:
     """The settings, and what a step costs, from a few steps of each phase."""
     console.print_json(json.dumps(run.to_dict()))
     batches = Batches(examples, run.train.batch_size, run.train.seed)

@@ -17,7 +17,7 @@ if ``x ~ Q_{b_x}[z, .]`` then ``y ~ Q_{b_y}[z, .]`` (theory, section 3.1).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -45,6 +45,11 @@ class Law(Protocol):
 
     def site_log_sums(self, x: Tensor, near: SparseRows) -> tuple[Tensor, Tensor]:
         """``log p(x)`` and ``log sum_z p(z) S[z, x]`` a site, each (B, *S)."""
+
+    def site_log_means(
+        self, of: Callable[[Tensor], Tensor], at: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """``log sum_z p(z) f(z)`` a site, (B, *S), from what `of` makes of logits and `at` of z."""
 
 
 class Corruption(Configured, nn.Module, ABC):

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from discrete_ca import checks, draws
-from discrete_ca.corruption.base import Corruption
+from discrete_ca.corruption.base import Corruption, Law
+from discrete_ca.corruption.windows import Window, examples, log_window_sums
 
 
 class Ordinal(Corruption):
@@ -49,52 +50,47 @@ class Ordinal(Corruption):
         width = 1 + self.scale * (self.num_categories - 2) * b
         return (b.log() - torch.log(2 - b)) / width**2
 
-    def _sequence(self, b: Tensor) -> Tensor:
-        """g(d) for d = 0 .. K-1, shape (B, K); g(0) = 1 also where θ = 0."""
-        d = torch.arange(self.num_categories, device=b.device, dtype=torch.float64)
+    def _window(self, b: Tensor) -> Window:
+        """The sequence of Q and its sums over rows at levels (B,), in float64."""
+        k = self.num_categories
+        d = torch.arange(1 - k, k, device=b.device, dtype=torch.float64)
         log_g = self._log_theta(b)[:, None] * d**2
-        return log_g.nan_to_num(nan=0.0, neginf=-torch.inf).exp()
-
-    def _log_normaliser(self, b: Tensor) -> Tensor:
-        """``log sum_x g(|x - z|)`` for each z, shape (B, K)."""
-        g = self._sequence(b)
-        reach = g.cumsum(-1)  # up to d on one side
-        return (reach + reach.flip(-1) - g[:, :1]).log()
+        log_g = log_g.nan_to_num(nan=0.0, neginf=-torch.inf)  # g(0) = 1 also where θ = 0
+        reach = log_g[:, k - 1 :].exp().cumsum(-1)  # up to d on one side
+        return Window(log_g, (reach + reach.flip(-1) - 1).log())
 
     def matrix(self, level: float) -> Tensor:
         """Q_b, shape (K, K), in float64."""
-        b = torch.tensor([level], dtype=torch.float64)
         every = torch.arange(self.num_categories)
-        distance = (every[:, None] - every).abs()
-        q = self._sequence(b)[0][distance]
-        return q / q.sum(-1, keepdim=True)
+        window = self._window(torch.tensor([level], dtype=torch.float64))
+        return window.columns(torch.zeros_like(every), every).T.exp()
 
     def _sample(self, z: Tensor, b: Tensor, generator: torch.Generator | None) -> Tensor:
-        g = self._sequence(b)
-        both = torch.cat([g[:, 1:].flip(-1), g], -1).cumsum(-1)  # d = -(K-1) .. K-1
-        both = torch.cat([both.new_zeros(both.shape[0], 1), both], -1)
+        sums = self._window(b).log_g.exp().cumsum(-1)
+        sums = torch.cat([sums.new_zeros(len(sums), 1), sums], -1)
         sites = z.reshape(z.shape[0], -1)
         first = self.num_categories - 1 - sites  # where x = 0 stands
-        low, high = both.gather(-1, first), both.gather(-1, first + self.num_categories)
+        low, high = sums.gather(-1, first), sums.gather(-1, first + self.num_categories)
         u = draws.uniform(sites.shape, z.device, generator)
-        place = torch.searchsorted(both, low + u * (high - low), right=True) - 1
+        place = torch.searchsorted(sums, low + u * (high - low), right=True) - 1
         return (place - first).clamp_(0, self.num_categories - 1).reshape(z.shape)
 
     def log_prob(self, z: Tensor, x: Tensor, level: checks.Level) -> Tensor:
-        """``log Q_b[z, x]`` at single points, shape (B, *S)."""
-        b = checks.levels(level, x.shape[0], x.device)
-        g = self._sequence(b).log()
-        rows = z.reshape(z.shape[0], -1)
-        distance = (x - z).abs().reshape(rows.shape)
-        return (g.gather(-1, distance) - self._log_normaliser(b).gather(-1, rows)).reshape(x.shape)
+        """``log Q_b[z, x]`` at single points, shape (B, *S), in float64."""
+        window = self._window(checks.levels(level, x.shape[0], x.device))
+        rows, offset = z.reshape(len(z), -1), (x - z).reshape(len(z), -1)
+        log_g = window.log_g.gather(-1, offset + self.num_categories - 1)
+        return (log_g - window.log_normaliser.gather(-1, rows)).reshape(x.shape)
 
     def log_likelihood(self, x: Tensor, level: checks.Level) -> Tensor:
         """``log Q_b[., x_i]``, shape (B, *S, K)."""
         b = checks.levels(level, x.shape[0], x.device)
-        every = torch.arange(self.num_categories, device=x.device)
-        distance = (x.unsqueeze(-1) - every).abs()
-        log_g = self._sequence(b).log().to(b.dtype)
-        flat = log_g.gather(-1, distance.reshape(x.shape[0], -1)).reshape(distance.shape)
-        return flat - checks.spread(self._log_normaliser(b).to(b.dtype), x).reshape(
-            x.shape[0], *(1,) * (x.ndim - 1), self.num_categories
+        window = Window(*(t.to(b.dtype) for t in self._window(b)))
+        return window.columns(examples(x), x.reshape(-1)).reshape(*x.shape, self.num_categories)
+
+    def log_push_forward_from(self, law: Law, x: Tensor, level: checks.Level) -> Tensor:
+        """See `Corruption.log_push_forward_from`; nothing of the logits' size is made."""
+        window = self._window(checks.levels(level, x.shape[0], x.device))
+        return law.site_log_means(
+            lambda logits: log_window_sums(logits, x, window), lambda z: self.log_prob(z, x, level)
         )

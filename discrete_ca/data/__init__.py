@@ -1,5 +1,6 @@
-"""Data of discrete states: loading, making discrete, and what comes with the package."""
+"""Data: loading, making discrete or real-valued, and what comes with the package."""
 
+from discrete_ca.data.continuous import ContinuousData, load_continuous
 from discrete_ca.data.dataset import DiscreteData
 from discrete_ca.data.loading import load
 from discrete_ca.data.mapped import MappedData
@@ -18,6 +19,7 @@ from discrete_ca.data.transforms import Transform, binarize, quantize
 __all__ = [
     "Bytes",
     "Characters",
+    "ContinuousData",
     "DiscreteData",
     "MappedData",
     "StreamedData",
@@ -26,6 +28,7 @@ __all__ = [
     "Transform",
     "binarize",
     "load",
+    "load_continuous",
     "load_text",
     "load_tokenizer",
     "quantize",

@@ -97,7 +97,8 @@ class TradeOff:
         hold: h.
         fidelity: the fidelity measure of the last states' read-outs.
         autocorrelation_time: τ of the statistic, in steps.
-        changed: share of sites that differ from the start at the end.
+        changed: share of sites that differ from the start at the end; of real-valued states, the
+            root mean square of the difference.
         nfe: network evaluations a chain.
     """
 
@@ -107,6 +108,12 @@ class TradeOff:
     autocorrelation_time: float
     changed: float
     nfe: int
+
+
+def _changed(clean: Tensor, z: Tensor) -> float:
+    if clean.is_floating_point():
+        return float((clean - z).double().square().mean().sqrt())
+    return float((clean != z).double().mean())
 
 
 @torch.no_grad()
@@ -156,7 +163,7 @@ def trade_off(
                 hold=kernel.hold,
                 fidelity=fidelity(clean),
                 autocorrelation_time=autocorrelation_time(torch.stack(series)),
-                changed=float((clean != z).double().mean()),
+                changed=_changed(clean, z),
                 nfe=steps + 1,
             )
         )

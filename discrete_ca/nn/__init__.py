@@ -4,7 +4,9 @@ from discrete_ca.nn.adjustment import AdjustmentHead, AdjustmentMLP
 from discrete_ca.nn.autoregressive import AutoregressiveTransformer
 from discrete_ca.nn.conv import DilatedConv
 from discrete_ca.nn.embeddings import LevelEmbedding
+from discrete_ca.nn.logistic import Logistic, logistic_logits
 from discrete_ca.nn.mlp import MLP
+from discrete_ca.nn.preconditioned import Preconditioned
 from discrete_ca.nn.transformer import Transformer
 from discrete_ca.nn.unet import UNet
 
@@ -15,6 +17,9 @@ __all__ = [
     "AutoregressiveTransformer",
     "DilatedConv",
     "LevelEmbedding",
+    "Logistic",
+    "Preconditioned",
     "Transformer",
     "UNet",
+    "logistic_logits",
 ]

@@ -1,4 +1,4 @@
-"""Embeddings of the noise level and of class labels."""
+"""Embeddings of the noise level, of class labels and of real-valued states."""
 
 from __future__ import annotations
 
@@ -38,6 +38,46 @@ class LevelEmbedding(nn.Module):
         parts = [angles.sin(), angles.cos(), b[:, None], small[:, None] / 4]
         out: Tensor = self.layers(torch.cat(parts, -1))
         return out
+
+
+class NumberEmbedding(nn.Module):
+    """A real-valued state as a vector: a linear map of one number.
+
+    Args:
+        width: size of the result.
+
+    Raises:
+        TypeError: (when called) for states that are not floating point.
+
+    Example:
+        >>> NumberEmbedding(8)(torch.zeros(2, 3)).shape
+        torch.Size([2, 3, 8])
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(1, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """States (B, *S) to vectors (B, *S, width)."""
+        if not x.is_floating_point():
+            raise TypeError(f"x has dtype {x.dtype}; allowed: floating point (num_states is None)")
+        out: Tensor = self.layer(x.to(self.layer.weight.dtype).unsqueeze(-1))
+        return out
+
+
+def embedding(num_states: int | None, width: int) -> nn.Module:
+    """States (B, *S) to vectors (B, *S, width): a row of a table each, or a map of real numbers.
+
+    Args:
+        num_states: V; None for real-valued states.
+        width: size of the result.
+
+    Example:
+        >>> embedding(5, 8), embedding(None, 8).layer
+        (Embedding(5, 8), Linear(in_features=1, out_features=8, bias=True))
+    """
+    return NumberEmbedding(width) if num_states is None else nn.Embedding(num_states, width)
 
 
 class ConditionEmbedding(nn.Module):

@@ -15,8 +15,9 @@ class MLP(Configured, nn.Module):
     """Logits (B, *S, K) from states (B, *S): one-hot, residual layers of one width.
 
     Args:
-        num_categories: K, categories of the read-out.
-        num_states: V, states of the input (K + 1 under absorbing noise).
+        num_categories: K, categories of the read-out, or as many other numbers a site: 2 for a
+            Gaussian kernel.
+        num_states: V, states of the input (K + 1 under absorbing noise); None for real numbers.
         shape: S; () for scalar states.
         width: hidden units.
         depth: residual layers.
@@ -32,7 +33,7 @@ class MLP(Configured, nn.Module):
     def __init__(
         self,
         num_categories: int,
-        num_states: int,
+        num_states: int | None,
         shape: tuple[int, ...] | list[int],
         width: int = 128,
         depth: int = 2,
@@ -45,7 +46,7 @@ class MLP(Configured, nn.Module):
         self.accepts = accepted(num_classes, known, hold)
         sites = math.prod(self.shape)
         self.condition = ConditionEmbedding(width, num_classes, hold)
-        self.embed = nn.Linear(sites * (num_states + known), width)
+        self.embed = nn.Linear(sites * ((num_states or 1) + known), width)
         self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
         self.out = nn.Linear(width, sites * num_categories)
 
@@ -64,7 +65,10 @@ class MLP(Configured, nn.Module):
         """
         if tuple(x.shape[1:]) != self.shape:
             raise ValueError(f"x has shape {tuple(x.shape)}; allowed: (B, {self.shape})")
-        features = nn.functional.one_hot(x, self.num_states).to(self.out.weight)
+        if self.num_states is None:
+            features = x.unsqueeze(-1).to(self.out.weight)
+        else:
+            features = nn.functional.one_hot(x, self.num_states).to(self.out.weight)
         features = features.reshape(x.shape[0], -1)
         if "known" in self.accepts:
             told = torch.zeros_like(x) if known is None else (~known)

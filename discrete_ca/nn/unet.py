@@ -14,7 +14,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from discrete_ca.nn.embeddings import ConditionEmbedding, accepted
+from discrete_ca.nn.embeddings import ConditionEmbedding, accepted, embedding
 from discrete_ca.serialization import Configured
 
 _CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
@@ -91,8 +91,9 @@ class UNet(Configured, nn.Module):
     """Logits (B, *S, K) from states (B, *S), S of `dims` dimensions, or (channels, *dims).
 
     Args:
-        num_categories: K, categories of the read-out.
-        num_states: V, states of the input (K + 1 under absorbing noise).
+        num_categories: K, categories of the read-out, or as many other numbers a site: 2 for a
+            Gaussian kernel, 3M for `Logistic`.
+        num_states: V, states of the input (K + 1 under absorbing noise); None for real numbers.
         dims: 1, 2 or 3 spatial dimensions.
         channels: leading channel dimension of S (3 for colour); None where S has none.
         patch: side of the patches of the stem; each spatial size must be a multiple.
@@ -116,7 +117,7 @@ class UNet(Configured, nn.Module):
     def __init__(
         self,
         num_categories: int,
-        num_states: int,
+        num_states: int | None,
         dims: int = 2,
         channels: int | None = None,
         patch: int = 4,
@@ -140,7 +141,7 @@ class UNet(Configured, nn.Module):
         depth = channels or 1
         condition = 2 * widths[0]
         self.condition = ConditionEmbedding(condition, num_classes, hold)
-        self.embed = nn.Embedding(num_states, head_width // 2)
+        self.embed = embedding(num_states, head_width // 2)
         pixel = depth * (head_width // 2 + known)
         self.pixel_in = conv(pixel, head_width, 1)
         self.stem = conv(pixel * patch**dims, widths[0], 1)

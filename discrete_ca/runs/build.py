@@ -15,9 +15,15 @@ from typing import Any
 import torch
 
 from discrete_ca import corruption, nn, serialization
-from discrete_ca.data import DiscreteData, StreamedData
+from discrete_ca.data import ContinuousData, DiscreteData, StreamedData
 from discrete_ca.errors import CheckpointError, ConfigError, unknown_name
-from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel
+from discrete_ca.kernels import (
+    CategoricalNoiseKernel,
+    GaussianNoiseKernel,
+    LinearNoise,
+    TransitionKernel,
+    VariancePreserving,
+)
 from discrete_ca.objectives import ContrastiveAdjustment, Denoising, InverseLevel, Phase, Schedule
 from discrete_ca.runs.config import NetConfig, RecipeConfig, RunConfig
 
@@ -27,6 +33,8 @@ _CORRUPTIONS = {
     "ordinal": corruption.Ordinal,
     "tokens": corruption.TokenNoise.from_data,
 }
+_NOISES = {"linear": LinearNoise, "preserving": VariancePreserving}
+_KERNELS = {"categorical": CategoricalNoiseKernel, "gaussian": GaussianNoiseKernel}
 
 _MOST_OF_A_HEAD = 1024  # its features are 4 K + 5 a site
 
@@ -57,12 +65,66 @@ def _make(cls: Any, what: str, available: Mapping[str, Any]) -> Any:
         raise ConfigError(f"{what} {cls.__name__}: {error}; it is given {names}") from error
 
 
-def build_kernel(config: RunConfig, examples: DiscreteData | StreamedData) -> TransitionKernel:
+def build_kernel(
+    config: RunConfig, examples: DiscreteData | ContinuousData | StreamedData
+) -> TransitionKernel:
     """The kernel of a run, untrained.
 
     Raises:
-        ConfigError: for names that are unknown and networks that do not fit the data.
+        ConfigError: for names that are unknown, and networks and kernels that do not fit the data.
     """
+    if isinstance(examples, ContinuousData):
+        available = _for_numbers(config, examples)
+    else:
+        available = _for_categories(config, examples)
+    kind = config.kernel.kind
+    kernel_class: Any = _KERNELS.get(kind) or user_class(kind, "kernel", _KERNELS)
+    if kind in _KERNELS and (kind == "gaussian") != isinstance(examples, ContinuousData):
+        raise ConfigError(
+            f"kernel.kind was {kind}, but data.continuous was "
+            f"{str(isinstance(examples, ContinuousData)).lower()}; allowed: gaussian with true, "
+            "categorical with false"
+        )
+    kernel = _make(kernel_class, "kernel", available)
+    if not isinstance(kernel, TransitionKernel):
+        raise ConfigError(f"kernel was {kind}; allowed: a TransitionKernel")
+    _check_can_be_loaded(kernel)
+    return kernel
+
+
+def _classes(
+    config: RunConfig, examples: DiscreteData | ContinuousData | StreamedData
+) -> int | None:
+    """How many classes the network is told of; None where it is not told."""
+    if not config.net.labels:
+        return None
+    found = examples.num_classes
+    if found is None:
+        raise ConfigError("net.labels was true, but the data have no labels; allowed: false")
+    return found
+
+
+def _for_numbers(config: RunConfig, examples: ContinuousData) -> dict[str, Any]:
+    """What a kernel over real numbers may be made with."""
+    if config.recipe.kind == "default" and config.kernel.kind == "gaussian":
+        raise ConfigError(
+            "recipe.kind was default, which trains an adjustment head, with kernel.kind gaussian; "
+            "allowed: half, denoising, adjustment"
+        )
+    if config.kernel.noise not in _NOISES:
+        raise ConfigError(unknown_name("kernel.noise", config.kernel.noise, _NOISES))
+    noise, shape = _NOISES[config.kernel.noise](), tuple(examples.shape)
+    net = _net(config.net, 2, None, shape, _classes(config, examples))
+    deviation = float(examples.states.std(correction=0)) or 1.0
+    net = nn.Preconditioned(net, noise, round(deviation, 3) or deviation)
+    return {
+        "net": net, "noise": noise, "hold": config.kernel.hold, "num_categories": None,
+        "num_states": None, "shape": shape,
+    }  # fmt: skip
+
+
+def _for_categories(config: RunConfig, examples: DiscreteData | StreamedData) -> dict[str, Any]:
+    """What a kernel over categories may be made with."""
     shape, k = tuple(examples.shape), examples.num_categories
     noise_class = _CORRUPTIONS.get(config.kernel.corruption) or user_class(
         config.kernel.corruption, "corruption", _CORRUPTIONS
@@ -70,29 +132,15 @@ def build_kernel(config: RunConfig, examples: DiscreteData | StreamedData) -> Tr
     noise = _make(noise_class, "corruption", {"num_categories": k, "data": examples})
     if not isinstance(noise, corruption.Corruption):
         raise ConfigError(f"corruption was {config.kernel.corruption}; allowed: a Corruption")
-    classes = None
-    if config.net.labels:
-        classes = examples.num_classes
-        if classes is None:
-            raise ConfigError("net.labels was true, but the data have no labels; allowed: false")
-    net = _net(config.net, k, noise.num_states, shape, classes)
+    net = _categorical_net(config, k, noise.num_states, shape, _classes(config, examples))
     if not isinstance(net, torch.nn.Module):
         raise ConfigError(f"net was {config.net.kind}; allowed: a torch.nn.Module")
     head = _head(k, shape) if config.kernel.head else None
-    available = {
+    return {
         "net": net, "corruption": noise, "hold": config.kernel.hold,
         "carry_over": config.kernel.carry_over, "adjustment": head,
         "num_categories": k, "num_states": noise.num_states, "shape": shape,
     }  # fmt: skip
-    if config.kernel.kind == "categorical":
-        kernel_class: Any = CategoricalNoiseKernel
-    else:
-        kernel_class = user_class(config.kernel.kind, "kernel", {"categorical": 0})
-    kernel = _make(kernel_class, "kernel", available)
-    if not isinstance(kernel, TransitionKernel):
-        raise ConfigError(f"kernel was {config.kernel.kind}; allowed: a TransitionKernel")
-    _check_can_be_loaded(kernel)
-    return kernel
 
 
 def _check_can_be_loaded(kernel: TransitionKernel) -> None:
@@ -136,8 +184,19 @@ def _head(k: int, shape: tuple[int, ...]) -> torch.nn.Module:
     )
 
 
+def _categorical_net(
+    config: RunConfig, k: int, states: int, shape: tuple[int, ...], classes: int | None
+) -> torch.nn.Module:
+    """A network that gives K logits a site, or those of a few logistic laws."""
+    if config.net.components < 0:
+        raise ConfigError(f"net.components was {config.net.components}; allowed: >= 0")
+    if config.net.components == 0:
+        return _net(config.net, k, states, shape, classes)
+    return nn.Logistic(_net(config.net, 3 * config.net.components, states, shape, classes), k)
+
+
 def _net(
-    config: NetConfig, k: int, states: int, shape: tuple[int, ...], classes: int | None
+    config: NetConfig, k: int, states: int | None, shape: tuple[int, ...], classes: int | None
 ) -> torch.nn.Module:
     for name in ("patch", "blocks", "head_width", "width", "depth", "heads"):
         value = getattr(config, name)
@@ -148,7 +207,7 @@ def _net(
         kind = "mlp"
         if _looks_like_images(shape):
             kind = "unet"
-        elif _looks_like_sequences(shape):
+        elif _looks_like_sequences(shape) and states is not None:
             kind = "transformer"
     if kind == "unet":
         if not _is_grid(shape) or any(n % config.patch for n in shape[-2:]):
@@ -171,6 +230,10 @@ def _net(
         if len(shape) not in (1, 2):
             raise ConfigError(
                 f"net.kind was {kind}, but the data have shape {shape}; allowed: (T,) or (C, T)"
+            )
+        if states is None:
+            raise ConfigError(
+                f"net.kind was {kind}, but the data are real numbers; allowed: unet, mlp, auto"
             )
         common |= {"channels": shape[0] if len(shape) == 2 else None, "tied": config.tied}
         if kind == "conv":

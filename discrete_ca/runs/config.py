@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from discrete_ca import data, hub
-from discrete_ca.data import DiscreteData, StreamedData
+from discrete_ca import data, draws, hub
+from discrete_ca.data import ContinuousData, DiscreteData, StreamedData
 from discrete_ca.data.loading import NAMES
 from discrete_ca.errors import ConfigError, unknown_name
 from discrete_ca.runs.recipes import config_file
 from discrete_ca.training import TrainConfig
 
+_OF_NUMBERS = ("value_range",)
 _MINUTES = 8.0  # the budget where none is given
 
 
@@ -46,6 +47,10 @@ class DataConfig:
             downloaded beforehand.
         buffer: examples of a stream that are shuffled together.
         held_out: examples that are not trained on; their loss is observed.
+        continuous: real-valued states (see `discrete_ca.data.load_continuous`); None for what the
+            kernel takes.
+        value_range: of real-valued states, the range of the source that becomes [-1, 1]; None for
+            that of pictures and bytes, and floats as they are.
 
     Raises:
         ConfigError: for a buffer of less than one example, and examples to hold out of a stream.
@@ -64,6 +69,8 @@ class DataConfig:
     streaming: bool = False
     buffer: int = 10_000
     held_out: int = 0
+    continuous: bool | None = None
+    value_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.buffer < 1:
@@ -73,16 +80,17 @@ class DataConfig:
         if self.held_out and self.streaming:
             raise ConfigError(f"held_out was {self.held_out} with streaming; allowed: 0")
 
-    def load(self) -> DiscreteData | StreamedData:
+    def load(self) -> DiscreteData | ContinuousData | StreamedData:
         """All of the data, the examples to hold out among them.
 
         Raises:
-            ConfigError: for settings that such a source does not have.
+            ConfigError: for settings that such a source, or such states, do not have.
             DataError: for data that cannot be used.
         """
         given = dataclasses.asdict(self)
         del given["held_out"]
         of_text = {name: given.pop(name) for name in ("tokenizer", "length")}
+        continuous = bool(given.pop("continuous"))
         text = Path(self.source).suffix.lower() == ".txt"
         for name, value in (given if text else of_text).items():
             if name != "source" and value != getattr(DataConfig, name):
@@ -90,19 +98,36 @@ class DataConfig:
                     f"data.{name} was {value!r}, but '{self.source}' is "
                     f"{'a' if text else 'no'} text; allowed: {getattr(DataConfig, name)!r}"
                 )
+        of_others = ("num_categories", "binarize", "quantize") if continuous else _OF_NUMBERS
+        for name in of_others:
+            if given[name] is not None:
+                raise ConfigError(
+                    f"data.{name} was {given[name]}; allowed: None, "
+                    f"data.continuous being {str(continuous).lower()}"
+                )
+        value_range = given.pop("value_range")
         if text:
             chosen = {k: v for k, v in of_text.items() if v is not None}
             return data.load_text(self.source, **chosen)
+        if continuous:
+            names = ("source", "split", "states_key", "label_key")
+            return data.load_continuous(
+                **{name: given[name] for name in names}, value_range=value_range
+            )
         buffer, in_memory = given.pop("buffer"), given.pop("in_memory")
         if given.pop("streaming"):
             return data.stream(**given, buffer=buffer)
         return data.load(**given, in_memory=in_memory)
 
-    def load_parts(self, seed: int) -> tuple[DiscreteData | StreamedData, DiscreteData | None]:
+    def load_parts(
+        self, seed: int
+    ) -> tuple[DiscreteData | ContinuousData | StreamedData, DiscreteData | ContinuousData | None]:
         """The examples to train on, and those to hold out, drawn by the seed; None for none."""
         whole = self.load()
-        if self.held_out == 0 or not isinstance(whole, DiscreteData):
+        if self.held_out == 0 or isinstance(whole, StreamedData):
             return whole, None
+        if isinstance(whole, ContinuousData):
+            return whole.split_off(self.held_out, draws.keyed(seed, "held out"))
         return whole.split(self.held_out, seed)
 
 
@@ -123,6 +148,8 @@ class NetConfig:
         heads: of the transformer, attention heads.
         tied: of transformer and conv, one matrix for embedding and output: for many categories.
         labels: tell the network the label.
+        components: M discretised logistic laws give the logits, for ordered categories: 3M numbers
+            a site in place of K; 0 for free logits.
     """
 
     kind: str = "auto"
@@ -135,6 +162,7 @@ class NetConfig:
     heads: int = 4
     tied: bool = False
     labels: bool = False
+    components: int = 0
 
 
 @dataclass(frozen=True)
@@ -142,11 +170,12 @@ class KernelConfig:
     """The kernel and its noise.
 
     Args:
-        kind: categorical, or package.module:Name, made with what it declares of net, corruption,
-            hold, adjustment, num_categories, num_states, shape.
+        kind: categorical, gaussian (real-valued states), or package.module:Name, made with what it
+            declares of net, corruption, noise, hold, adjustment, num_categories, num_states, shape.
         corruption: uniform, absorbing, ordinal, tokens (to a mask or, by the frequencies of the
             data, to another token), or package.module:Name, made with what it declares of
             num_categories and data.
+        noise: of real-valued states, linear (the paper's) or preserving (the variance).
         hold: h, in [0, 1]; nearer to 1 is slower and more faithful.
         carry_over: take sites that absorbing noise left alone as known.
         head: add an adjustment head, which the default recipe trains.
@@ -154,6 +183,7 @@ class KernelConfig:
 
     kind: str = "categorical"
     corruption: str = "uniform"
+    noise: str = "linear"
     hold: float = 0.8
     carry_over: bool = True
     head: bool = True
@@ -231,6 +261,18 @@ class RunConfig:
         run = cls.from_dict(values)
         source = _from_folder(run.data.source, file.parent)
         return dataclasses.replace(run, data=dataclasses.replace(run.data, source=source))
+
+    def resolved(self) -> RunConfig:
+        """With what was left open decided: whether the data are real-valued, as a kernel takes.
+
+        Example:
+            >>> RunConfig(kernel=KernelConfig(kind="gaussian")).resolved().data.continuous
+            True
+        """
+        if self.data.continuous is not None:
+            return self
+        data = dataclasses.replace(self.data, continuous=self.kernel.kind == "gaussian")
+        return dataclasses.replace(self, data=data)
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, as `from_dict` takes them."""

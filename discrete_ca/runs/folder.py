@@ -7,10 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from discrete_ca import hub
-from discrete_ca.data import DiscreteData, StreamedData, Tokenizer, load_tokenizer
+from discrete_ca.data import (
+    ContinuousData,
+    DiscreteData,
+    StreamedData,
+    Tokenizer,
+    load_tokenizer,
+)
 from discrete_ca.errors import CheckpointError, ConfigError
 from discrete_ca.hub import RUN_FILE
-from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel, load_kernel
+from discrete_ca.kernels import (
+    CategoricalNoiseKernel,
+    GaussianNoiseKernel,
+    TransitionKernel,
+    load_kernel,
+)
 from discrete_ca.runs.config import RunConfig
 from discrete_ca.sealed import read_json, write_json
 from discrete_ca.serialization import CONFIG_FILE, TOKENIZER_FILE
@@ -67,7 +78,7 @@ class SavedRun:
     Args:
         kernel: the kernel.
         shape: S of its data; None where the folder does not say.
-        num_categories: K; None likewise.
+        num_categories: K; None likewise, and for real-valued states.
         about: what run.json holds, {} where there is none.
         tokenizer: what makes text of its states; None where the run has none.
     """
@@ -78,9 +89,15 @@ class SavedRun:
     about: dict[str, Any]
     tokenizer: Tokenizer | None = None
 
+    @property
+    def continuous(self) -> bool:
+        """Whether its states are real numbers."""
+        data = self.about.get("config", {}).get("data", {})
+        return isinstance(self.kernel, GaussianNoiseKernel) or bool(data.get("continuous"))
+
 
 def save_model(
-    folder: Path, kernel: TransitionKernel, examples: DiscreteData | StreamedData
+    folder: Path, kernel: TransitionKernel, examples: DiscreteData | ContinuousData | StreamedData
 ) -> None:
     """Write the kernel into a run's folder, with the tokenizer of its data beside it."""
     kernel.save_pretrained(folder / MODEL)
@@ -89,10 +106,12 @@ def save_model(
 
 
 def describe(
-    config: RunConfig, examples: DiscreteData | StreamedData, training: dict[str, Any]
+    config: RunConfig,
+    examples: DiscreteData | ContinuousData | StreamedData,
+    training: dict[str, Any],
 ) -> dict[str, Any]:
     """What run.json holds: the config, the data's shape and what training cost."""
-    count = len(examples) if isinstance(examples, DiscreteData) else None
+    count = None if isinstance(examples, StreamedData) else len(examples)
     return {
         "config": config.to_dict(),
         "data": {

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from discrete_ca import metrics
 from discrete_ca.data import DiscreteData
+from discrete_ca.data.loading import NAMES
 from discrete_ca.errors import ConfigError, DataError, unknown_name
 from discrete_ca.metrics import Measures, PitchCoding
 from discrete_ca.runs.config import DataConfig, RunConfig
@@ -27,8 +28,8 @@ class Kind(NamedTuple):
 
     suite: Callable[[Tensor, SavedRun, PitchCoding | None], Measures]
     """From the reference, the run and the coding of pitches to measures."""
-    fits: Callable[[tuple[int, ...], int], bool]
-    """Whether data of shape S and K categories can be of this kind."""
+    fits: Callable[[tuple[int, ...], int | None], bool]
+    """Whether data of shape S and K categories (None: real numbers) can be of this kind."""
     allowed: str
     """The same in words."""
 
@@ -36,13 +37,13 @@ class Kind(NamedTuple):
 KINDS = {
     "digits": Kind(
         lambda real, saved, coding: metrics.DigitSuite(real),
-        lambda shape, K: (shape, K) == ((28, 28), 2),
-        "(28, 28) and K = 2",
+        lambda shape, K: shape == (28, 28),
+        "(28, 28)",
     ),
     "images": Kind(
         lambda real, saved, coding: metrics.ImageSuite(real),
-        lambda shape, K: True,
-        "any",
+        lambda shape, K: K is not None,
+        "any, over categories",
     ),
     "tokens": Kind(
         lambda real, saved, coding: metrics.SequenceSuite(
@@ -50,12 +51,12 @@ KINDS = {
             saved.num_categories or 0,
             decode=None if saved.tokenizer is None else saved.tokenizer.decode,
         ),
-        lambda shape, K: len(shape) == 1,
+        lambda shape, K: len(shape) == 1 and K is not None,
         "(T,)",
     ),
     "chorales": Kind(
         lambda real, saved, coding: metrics.ChoraleSuite(real, coding),
-        lambda shape, K: len(shape) == 2 and shape[1] > 1,
+        lambda shape, K: len(shape) == 2 and shape[1] > 1 and K is not None,
         "(C, T) with T >= 2",
     ),
 }
@@ -72,6 +73,8 @@ class Comparison:
         real: real examples that the reference does not hold, for the floor, (M, *S).
         trained: what was trained on, which samples may be copies of, (M', *S).
         unseen: real examples that were not trained on, (N, *S); None where there are none.
+        threshold: samples are made black and white by value >= this, as the examples are; None
+            leaves them as they are.
     """
 
     measures: Measures
@@ -79,6 +82,7 @@ class Comparison:
     real: Tensor
     trained: Tensor
     unseen: Tensor | None
+    threshold: float | None = None
 
     def report(
         self, samples: Tensor, generator: torch.Generator | None = None
@@ -86,9 +90,11 @@ class Comparison:
         """The measures of samples beside their floors, and the share of copies.
 
         Args:
-            samples: long, shape (N, *S), no more than there are in `real`.
+            samples: shape (N, *S), no more than there are in `real`.
             generator: source of randomness, for the examples that the floor is taken on.
         """
+        if self.threshold is not None:
+            samples = (samples >= self.threshold).long()
         found: dict[str, float | str] = {
             **metrics.with_floor(self.measures, samples, self.real, generator),
             "share_of_copies": metrics.share_of_copies(samples, self.trained),
@@ -103,7 +109,7 @@ def kind_of(saved: SavedRun) -> str:
     """Which of `KINDS` suits the data of a run, by their name, shape and number of categories."""
     shape, categories = saved.shape or (), saved.num_categories or 0
     name = saved.about.get("data", {}).get("name", _DIGITS)
-    if name == _DIGITS and (shape, categories) == ((28, 28), 2):
+    if name in NAMES and shape == (28, 28):
         return "digits"
     if len(shape) == 1:
         return "tokens"
@@ -138,9 +144,8 @@ def build_comparison(
         DataError: for data that cannot be read, or too few of them.
     """
     shape, K = saved.shape, saved.num_categories
-    if shape is None or K is None:
-        raise ConfigError("the run does not say the shape and categories of its data; allowed: one "
-                          "with run.json, over categories")  # fmt: skip
+    if shape is None:
+        raise ConfigError("the run does not say the shape of its data; allowed: one with run.json")
     kind = kind_of(saved) if kind is None else kind
     if kind not in KINDS:
         raise ConfigError(unknown_name("kind", kind, KINDS))
@@ -155,7 +160,10 @@ def build_comparison(
                 f"with S = {shape} and N >= {_FEWEST}"
             )
     measures = KINDS[kind].suite(found.reference, saved, coding)
-    return Comparison(measures, found.name, found.real, found.trained, found.unseen)
+    threshold = None
+    if kind == "digits" and K != 2:  # the judge knows black and white; real numbers in [-1, 1]
+        threshold = 0.0 if K is None else K / 2
+    return Comparison(measures, found.name, found.real, found.trained, found.unseen, threshold)
 
 
 class _Examples(NamedTuple):
@@ -172,6 +180,9 @@ def _examples(saved: SavedRun, kind: str, split: str | None, seed: int) -> _Exam
     config = RunConfig.from_dict(saved.about.get("config", {"data": {"source": _DIGITS}}))
     if split is None and kind == "digits":
         split = "test"
+    if kind == "digits":  # in black and white, whatever was trained on
+        held_out = config.data.held_out
+        config = dataclasses.replace(config, data=DataConfig(_DIGITS, held_out=held_out))
     if split == config.data.split:
         raise ConfigError(
             f"split was '{split}', which the run was trained on; allowed: another, or none"
@@ -181,13 +192,10 @@ def _examples(saved: SavedRun, kind: str, split: str | None, seed: int) -> _Exam
         raise ConfigError("the run was trained on a stream; allowed: data that can be read again")
     trained = train.states
     if split is not None:
-        settings = config.data
-        if kind == "digits":  # whatever made them, MNIST's own are the ones to compare with
-            settings = DataConfig(_DIGITS)
         changes: dict[str, Any] = {"split": split, "held_out": 0}
-        if saved.tokenizer is None:  # which says the categories of text
+        if saved.tokenizer is None and kind != "digits":  # it says the categories of text
             changes["num_categories"] = saved.num_categories
-        other = dataclasses.replace(settings, **changes).load()
+        other = dataclasses.replace(config.data, **changes).load()
         assert isinstance(other, DiscreteData)
         unseen = other
     if unseen is None:

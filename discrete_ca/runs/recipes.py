@@ -14,7 +14,7 @@ def recipes() -> dict[str, str]:
 
     Example:
         >>> [*recipes()]
-        ['binarized-mnist', 'mnist16']
+        ['binarized-mnist', 'mnist-gaussian', 'mnist16']
     """
     files = sorted(_FOLDER.glob("*.toml"))
     return {f.stem: f.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ") for f in files}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from discrete_ca.data import DiscreteData, StreamedData
+from discrete_ca.data import ContinuousData, DiscreteData, StreamedData
 from discrete_ca.kernels import TransitionKernel
 from discrete_ca.objectives import ContrastiveAdjustment, Denoising, Objective
 from discrete_ca.runs.config import RunConfig
@@ -14,8 +14,8 @@ _HELD_OUT, _CHAINS = 1000, 64
 def build_observers(
     config: RunConfig,
     kernel: TransitionKernel,
-    examples: DiscreteData | StreamedData,
-    held_out: DiscreteData | None,
+    examples: DiscreteData | ContinuousData | StreamedData,
+    held_out: DiscreteData | ContinuousData | None,
 ) -> list[Observer]:
     """The observers of a run: held-out loss where there are such examples, samples, mixing.
 
@@ -27,7 +27,7 @@ def build_observers(
     """
     seed = config.train.seed
     found: list[Observer] = []
-    if config.kernel.kind == "categorical":
+    if config.kernel.kind in ("categorical", "gaussian"):
         objective: Objective = Denoising()
     else:  # a user's own may have no read-out
         objective = ContrastiveAdjustment(denoising_weight=0.0)
@@ -39,9 +39,9 @@ def build_observers(
     starts_known = getattr(getattr(kernel, "corruption", None), "forgets", True)
     if starts_known and (len(shape) == 2 or (len(shape) == 3 and shape[0] == 3)):
         found.append(Samples(shape, examples.num_categories, seed=seed))
-    if isinstance(examples, DiscreteData):
-        starts = examples[:_CHAINS]
-    else:
+    if isinstance(examples, StreamedData):
         starts = examples.take(0, _CHAINS)[0].long()
+    else:
+        starts = examples[:_CHAINS]
     found.append(Mixing(starts, seed=seed))
     return found

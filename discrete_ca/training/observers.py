@@ -71,7 +71,7 @@ class Samples:
 
     Args:
         shape: (H, W) or (3, H, W).
-        num_categories: K.
+        num_categories: K; None for real-valued states, drawn from [-1, 1].
         count: samples.
         moves: T, moves between levels.
         correctors: c, equal-level steps after each move.
@@ -79,7 +79,7 @@ class Samples:
     """
 
     shape: tuple[int, ...]
-    num_categories: int
+    num_categories: int | None
     count: int = 64
     moves: int = 32
     correctors: int = 1
@@ -94,7 +94,7 @@ class Samples:
             generator=draws.keyed(self.seed, "samples"), progress=False,
         )  # fmt: skip
         columns = max(1, round(self.count**0.5))
-        return {"samples": drawing.grid(z, columns, self.num_categories)}
+        return {"samples": drawing.grid(z, columns, self.num_categories or 2)}
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Mixing:
     seed: int = 0
 
     def __call__(self, kernel: TransitionKernel) -> Observed:
-        """ESS of the mean over sites a step and chain, share of sites changed, fidelity."""
+        """ESS of the mean over sites a step and chain, how much has changed, fidelity."""
         from discrete_ca.diagnostics import mixing
 
         device = next((p.device for p in kernel.parameters()), torch.device("cpu"))

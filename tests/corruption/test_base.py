@@ -367,8 +367,9 @@ def test_closed_forms_equal_the_dense_defaults(name, shape):
         ("log_likelihood", (x,)),
         ("log_push_forward", (log_pz, x)),
     ]:
-        found = getattr(family, method)(*inputs, LEVELS)
-        torch.testing.assert_close(found, getattr(dense, method)(*inputs, LEVELS), **close)
+        pair = [getattr(of, method)(*inputs, LEVELS) for of in (family, dense)]
+        pair = [t.masked_fill(t < -700, -torch.inf) for t in pair]  # less than a matrix can hold
+        torch.testing.assert_close(*pair, **close)
     one = family.log_push_forward(log_pz, x, 0.25)  # a number is a level of single precision
     torch.testing.assert_close(one, dense.log_push_forward(log_pz, x, 0.25), rtol=0, atol=1e-6)
     assert family.forgets == dense.forgets
