@@ -55,7 +55,9 @@ def marginal(kernel, net, b):
 @torch.no_grad()
 def step(kernel, sites, b):
     """A, the shift and D of an equal-level step, read off its laws."""
-    law = kernel.transition(torch.cat([torch.zeros(1, sites), torch.eye(sites)]).double(), f64(b)[0])
+    law = kernel.transition(
+        torch.cat([torch.zeros(1, sites), torch.eye(sites)]).double(), f64(b)[0]
+    )
     return (law.mean[1:] - law.mean[0]).T, law.mean[0], law.variance[0]
 
 
