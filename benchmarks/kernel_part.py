@@ -6,8 +6,8 @@ for the absorbing kernel, log p(y|x) over all K + 1 states by a logsumexp over t
 (..., K + 1) log-probabilities (a fresh category, a fresh mask, the kept x), drawn from and scored
 by torch's own `Categorical`. It is the way of the method's authors, written anew.
 
-Times are medians of ratios, round by round, in one process of one thread. Memory is what each adds to the
-resident memory of a process of its own at its peak, the logits excluded (Linux only).
+Times are medians of ratios, round by round, in one process of one thread. Memory is what each adds
+to the resident memory of a process of its own at its peak, the logits excluded (Linux only).
 
 Shape (64, 3, 32, 32), a colour image a row; `--quick` has small images, few rounds and no memory.
 """
