@@ -31,19 +31,23 @@ def off_palette(pictures: torch.Tensor) -> float:
     return float(away.amin(1).double().median() / 3)
 
 
-def main(steps: int = 800, folder: str | None = None) -> float:
+def main(steps: int = 1200, folder: str | None = None) -> float:
     """Train, sample, inpaint; returns how far the samples' colours are from the shapes'."""
     torch.manual_seed(0)
     g = torch.Generator().manual_seed(0)
     data = dca.DiscreteData(shapes(4096, g), num_categories=K)
     # Near levels share what is learned: three numbers a channel make 256 logits.
-    net = dca.nn.UNet(3, K, channels=3, patch=2, widths=(32, 64), blocks=1, known=True)
+    net = dca.nn.UNet(
+        3, K, channels=3, patch=2, widths=(48, 64), blocks=1, head_width=24, known=True
+    )
     noise = dca.corruption.Ordinal(K)
-    kernel = dca.CategoricalNoiseKernel(dca.nn.Logistic(net, K), noise, hold=0.8)
-    config = dca.TrainConfig(steps=steps, batch_size=32, progress=False)
-    dca.Trainer(kernel, dca.Schedule.half_and_half(), data, config).fit()
-    settings = {"moves": 16, "generator": g, "progress": False}
-    samples = dca.sample(kernel, 16, (3, SIDE, SIDE), **settings)
+    kernel = dca.CategoricalNoiseKernel(dca.nn.Logistic(net, K), noise, hold=0.5)
+    config = dca.TrainConfig(steps=steps, batch_size=32, learning_rate=3e-3, progress=False)
+    first = dca.Phase(dca.Denoising(), 0.9)
+    schedule = dca.Schedule((first, dca.Phase(dca.ContrastiveAdjustment(), 0.1)))
+    dca.Trainer(kernel, schedule, data, config).fit()
+    settings = {"moves": 32, "generator": g, "progress": False}
+    samples = dca.sample(kernel, 16, data.shape, **settings)
     mask = torch.zeros(3, SIDE, SIDE, dtype=torch.bool)
     mask[:, SIDE // 2 :] = True  # True = generate: the lower half
     filled = dca.inpaint(kernel, data[0], mask, n=16, **settings)
