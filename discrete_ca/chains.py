@@ -17,7 +17,7 @@ from torch import Tensor
 
 from discrete_ca import checks
 from discrete_ca.conditions import Conditions
-from discrete_ca.kernels import TransitionKernel
+from discrete_ca.kernels import TransitionKernel, device_of
 
 _BAR_AFTER_SECONDS = 10.0
 
@@ -111,26 +111,39 @@ def _run(
         done += 1
 
 
-@torch.no_grad()
 def read_out(
     kernel: TransitionKernel,
     x: Tensor,
     level: checks.Level,
     *,
     draw: bool = False,
+    hold: checks.Level | None = None,
     label: Tensor | None = None,
     known: checks.Known | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """Clean z for noisy x: the mode of p_θ(z|x), or a draw; one network evaluation.
 
-    A kernel without a read-out gives x itself.
+    A kernel without a read-out gives x itself; a `hold` matters to networks that are told it.
     """
-    law = getattr(kernel.transition(x, level, label=label, known=known), "read_out", None)
+    given = Conditions(label, known, _holds(hold, len(x), x.device))
+    return _read_out(kernel, x, level, draw, given, generator)
+
+
+@torch.no_grad()
+def _read_out(
+    kernel: TransitionKernel,
+    x: Tensor,
+    level: checks.Level,
+    draw: bool,
+    given: Conditions,
+    generator: torch.Generator | None,
+) -> Tensor:
+    law = getattr(given.step(kernel, x, level), "read_out", None)
     if law is None:
         return x
     z: Tensor = law.sample(generator) if draw else law.mode()
-    return z if known is None else torch.where(known[0], z, known[1])
+    return z if given.known is None else torch.where(given.known[0], z, given.known[1])
 
 
 @torch.no_grad()
@@ -150,9 +163,7 @@ def _anneal(
         for state in _run(kernel, x, b_y, correctors, given, generator):
             x = state
             tick()
-    return read_out(
-        kernel, x, levels[-1], draw=draw, label=given.label, known=given.known, generator=generator
-    )
+    return _read_out(kernel, x, levels[-1], draw, given, generator)
 
 
 def _in_chunks(
@@ -182,10 +193,6 @@ def _in_chunks(
     finally:
         if bar.live.is_started:
             bar.stop()
-
-
-def _device(kernel: TransitionKernel) -> torch.device:
-    return next((p.device for p in kernel.parameters()), torch.device("cpu"))
 
 
 def _holds(hold: checks.Level | None, count: int, device: torch.device) -> Tensor | None:
@@ -275,16 +282,16 @@ def sample(
     schedule = _schedule(levels, moves, lowest)
     checks.positive(correctors, "correctors", least=0)
     checks.positive(count, "count")
-    labels = _labels(label, count, _device(kernel))
+    labels = _labels(label, count, device_of(kernel))
     if known is not None:
         known = checks.known_sites(
-            known, torch.empty((), device=_device(kernel)).expand(count, *shape)
+            known, torch.empty((), device=device_of(kernel)).expand(count, *shape)
         )
     steps = (len(schedule) - 1) * (1 + correctors)
-    given = Conditions(labels, known, _holds(hold, count, _device(kernel)))
+    given = Conditions(labels, known, _holds(hold, count, device_of(kernel)))
 
     def work(piece: slice, tick: Callable[[], None]) -> Tensor:
-        x = kernel.initial(piece.stop - piece.start, tuple(shape), generator, _device(kernel))
+        x = kernel.initial(piece.stop - piece.start, tuple(shape), generator, device_of(kernel))
         return _anneal(kernel, x, schedule, correctors, draw, given[piece], generator, tick)
 
     z = _in_chunks(work, count, chunk, steps, progress)
@@ -340,15 +347,15 @@ def variants(
 
     def work(piece: slice, tick: Callable[[], None]) -> Tensor:
         count = piece.stop - piece.start
-        start = z.to(_device(kernel)).expand(count, *z.shape)
+        start = z.to(device_of(kernel)).expand(count, *z.shape)
         pair = None if known is None else checks.known_sites(known, start)
-        part = _labels(label, count, _device(kernel))
-        given = Conditions(part, pair, _holds(hold, count, _device(kernel)))
+        part = _labels(label, count, device_of(kernel))
+        given = Conditions(part, pair, _holds(hold, count, device_of(kernel)))
         x = kernel.corrupt(start, level, generator)
         for state in _run(kernel, x, level, steps, given, generator):
             x = state
             tick()
-        return read_out(kernel, x, level, draw=draw, label=part, known=pair, generator=generator)
+        return _read_out(kernel, x, level, draw, given, generator)
 
     found = _in_chunks(work, n, chunk, steps, progress)
     return (found, RunInfo(steps + 1, [level])) if return_info else found
@@ -429,10 +436,10 @@ def inpaint(
 
     def work(piece: slice, tick: Callable[[], None]) -> Tensor:
         count = piece.stop - piece.start
-        x = kernel.initial(count, tuple(z.shape), generator, _device(kernel))
-        part = _labels(label, count, _device(kernel))
+        x = kernel.initial(count, tuple(z.shape), generator, device_of(kernel))
+        part = _labels(label, count, device_of(kernel))
         known = checks.known_sites((mask, torch.where(mask, torch.zeros_like(z), z)), x)
-        given = Conditions(part, known, _holds(hold, count, _device(kernel)))
+        given = Conditions(part, known, _holds(hold, count, device_of(kernel)))
         return _anneal(kernel, x, schedule, correctors, draw, given, generator, tick)
 
     found = _in_chunks(work, n, chunk, steps, progress)

@@ -32,6 +32,24 @@ def sum_sites(values: Tensor) -> Tensor:
     return values.reshape(values.shape[0], -1).sum(-1)
 
 
+def held_or_fresh(log_fresh: Tensor, hold: Tensor, same: Tensor) -> Tensor:
+    """``log [h 1(y = x) + (1 - h) p(y)]`` at each site: it was held, or drawn anew.
+
+    Args:
+        log_fresh: log p(y) of a site that is drawn anew, (B, *S).
+        hold: h, (B,).
+        same: where y = x, (B, *S).
+
+    Example:
+        >>> log_half = torch.full((1, 2), 0.5).log()
+        >>> held_or_fresh(log_half, torch.tensor([0.5]), torch.tensor([[True, False]])).exp()
+        tensor([[0.7500, 0.2500]])
+    """
+    h = checks.spread(hold, log_fresh).to(log_fresh.dtype)
+    fresh = torch.log1p(-h) + log_fresh
+    return torch.where(same, torch.logaddexp(h.log(), fresh), fresh)
+
+
 class Distribution(ABC):
     """A law over states of shape (B, *S), one for each of the B examples.
 
@@ -286,9 +304,7 @@ class CategoricalTransition(Transition):
         if self._mixture:
             held, level = self.corruption.couple(self.hold, self.b_x, self.b_y)
             pushed = self.corruption.log_push_forward_from(self.law, y, level)
-            h = checks.spread(held, y).to(pushed.dtype)
-            fresh = torch.log1p(-h) + pushed
-            sites = torch.where(y == self.x, torch.logaddexp(h.log(), fresh), fresh)
+            sites = held_or_fresh(pushed, held, y == self.x)
         else:
             sites = self.probs().gather(-1, y.unsqueeze(-1)).squeeze(-1).log()
         return sum_sites(sites if self.known is None else sites.where(self.known[0], 0.0))

@@ -16,7 +16,7 @@ import tyro
 
 from discrete_ca import runs
 from discrete_ca.cli.terminal import best_device, console
-from discrete_ca.data import ContinuousData, DiscreteData, StreamedData
+from discrete_ca.data import Examples
 from discrete_ca.data.loading import NAMES
 from discrete_ca.errors import ConfigError
 from discrete_ca.runs import RunConfig
@@ -98,9 +98,7 @@ def _with_whole_paths(run: RunConfig) -> RunConfig:
     return dataclasses.replace(run, data=dataclasses.replace(run.data, **whole))
 
 
-def _dry_run(
-    run: RunConfig, trainer: Trainer, examples: DiscreteData | ContinuousData | StreamedData
-) -> None:
+def _dry_run(run: RunConfig, trainer: Trainer, examples: Examples) -> None:
     """The settings, and what a step costs, from a few steps of each phase."""
     console.print_json(json.dumps(run.to_dict()))
     batches = Batches(examples, run.train.batch_size, run.train.seed)

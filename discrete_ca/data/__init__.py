@@ -16,11 +16,15 @@ from discrete_ca.data.tokenizers import (
 )
 from discrete_ca.data.transforms import Transform, binarize, quantize
 
+Examples = DiscreteData | ContinuousData | StreamedData
+"""What a run is trained on."""
+
 __all__ = [
     "Bytes",
     "Characters",
     "ContinuousData",
     "DiscreteData",
+    "Examples",
     "MappedData",
     "StreamedData",
     "Subwords",

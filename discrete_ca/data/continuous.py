@@ -10,6 +10,7 @@ from torch import Tensor
 
 from discrete_ca.data import loading
 from discrete_ca.data.sources import array_file
+from discrete_ca.data.splitting import Splittable
 from discrete_ca.data.transforms import Range
 from discrete_ca.errors import DataError
 
@@ -77,7 +78,7 @@ def _finite(values: Tensor) -> Tensor:
     return values
 
 
-class ContinuousData:
+class ContinuousData(Splittable):
     """N clean examples of real numbers on sites of shape S, with labels where there are any.
 
     It is read as `DiscreteData` is, and stands where a data set is asked for: ``data[index]`` gives
@@ -144,25 +145,6 @@ class ContinuousData:
             f"ContinuousData({self.name!r}, N={len(self)}, shape={self.shape}, "
             f"labels={self.labels is not None})"
         )
-
-    def split_off(
-        self, n: int, generator: torch.Generator | None = None
-    ) -> tuple[ContinuousData, ContinuousData]:
-        """Set `n` random examples aside; see `DiscreteData.split_off`.
-
-        Raises:
-            DataError: where either part would be empty.
-
-        Example:
-            >>> rest, held_out = ContinuousData(torch.randn(10, 2)).split_off(3)
-            >>> len(rest), len(held_out)
-            (7, 3)
-        """
-        if not 0 < n < len(self):
-            raise DataError(f"n was {n}; allowed: 1 .. {len(self) - 1}, of {len(self)} examples")
-        device = generator.device if generator is not None else None
-        order = torch.randperm(len(self), generator=generator, device=device).cpu()
-        return self._part(order[n:].sort().values), self._part(order[:n].sort().values)
 
     def _part(self, index: Tensor) -> ContinuousData:
         labels = None if self.labels is None else self.labels[index]

@@ -16,7 +16,7 @@ from torch import Tensor
 from discrete_ca import checks, serialization
 from discrete_ca.errors import CheckpointError, DataError
 from discrete_ca.explore.tree import Node
-from discrete_ca.kernels import TransitionKernel
+from discrete_ca.kernels import TransitionKernel, device_of
 from discrete_ca.sealed import tensors_checksum
 
 MAX_SITES = 1 << 20
@@ -72,7 +72,7 @@ class Studio:
     @property
     def device(self) -> torch.device:
         """Where the kernel's parameters are."""
-        return next((p.device for p in self.kernel.parameters()), torch.device("cpu"))
+        return device_of(self.kernel)
 
     def hold(self, asked: float | None) -> float | None:
         """The hold that a recipe writes down: the one asked for, or the kernel's own.

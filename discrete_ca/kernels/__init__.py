@@ -1,7 +1,7 @@
 """Markov transition kernels: laws of the next state of a chain, learned by the objectives."""
 
 from discrete_ca.kernels.autoregressive import AutoregressiveKernel
-from discrete_ca.kernels.base import TransitionKernel, load_kernel
+from discrete_ca.kernels.base import TransitionKernel, device_of, load_kernel
 from discrete_ca.kernels.categorical import CategoricalNoiseKernel
 from discrete_ca.kernels.gaussian import GaussianNoiseKernel, LinearNoise, VariancePreserving
 
@@ -12,5 +12,6 @@ __all__ = [
     "LinearNoise",
     "TransitionKernel",
     "VariancePreserving",
+    "device_of",
     "load_kernel",
 ]

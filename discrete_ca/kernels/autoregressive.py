@@ -10,21 +10,21 @@ it needs an anchor that asks for mixing: `Renoising`, which trains it to just th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from discrete_ca import checks, draws
 from discrete_ca.corruption import Corruption
-from discrete_ca.distributions import Transition, sum_sites
+from discrete_ca.distributions import Transition, held_or_fresh, sum_sites
 from discrete_ca.errors import NonFiniteError
-from discrete_ca.kernels.base import NetworkKernel
+from discrete_ca.kernels.corrupted import CorruptionKernel
 from discrete_ca.logits import log_prob_at
 from discrete_ca.nn.autoregressive import AutoregressiveTransformer, in_order
 
 
-class AutoregressiveKernel(NetworkKernel):
+class AutoregressiveKernel(CorruptionKernel):
     """A kernel over categorical states that draws a site given x and the sites before it.
 
     A step costs one evaluation of the network's reading part and D of its writing part, whose keys
@@ -54,20 +54,12 @@ class AutoregressiveKernel(NetworkKernel):
     def __init__(
         self, net: AutoregressiveTransformer, corruption: Corruption, hold: float = 0.0
     ) -> None:
-        super().__init__(net)
-        self.corruption = corruption
-        self.hold = checks.probability(hold, "hold")
         if not (hasattr(net, "read") and hasattr(net, "write")):
             raise ValueError(
                 f"net was a {type(net).__name__}; allowed: a network that writes sites one after "
                 "another, such as discrete_ca.nn.AutoregressiveTransformer"
             )
-        has = getattr(net, "num_states", None)
-        if has is not None and has != corruption.num_states:
-            raise ValueError(
-                f"net has num_states = {has}; allowed: {corruption.num_states}, as "
-                f"{type(corruption).__name__} has"
-            )
+        super().__init__(net, corruption, hold)
 
     @property
     def num_states(self) -> int:
@@ -92,28 +84,11 @@ class AutoregressiveKernel(NetworkKernel):
             ValueError: for states, levels, labels or masks out of range or of the wrong shape.
             NonFiniteError: (when the law is used) for NaN logits.
         """
-        checks.states(x, self.num_states)
-        b_x = checks.levels(level, x.shape[0], x.device)
-        equal = target_level is None
-        b_y = b_x if equal else checks.levels(target_level, x.shape[0], x.device, "target_level")  # type: ignore[arg-type]
-        if label is not None and not self.told_label:
-            raise ValueError(
-                f"label was given, but {type(self.net).__name__} was made without num_classes"
-            )
-        if known is not None:
-            known = checks.known_sites(known, x)
-            fixed = known[1].masked_fill(known[0], 0)  # values at generated sites mean nothing
-            checks.states(fixed, self.corruption.num_categories, "known values")
-            x = torch.where(known[0], x, known[1])
+        x, b_x, b_y, known = self._begin(x, level, target_level, known)
         given = self.hold if hold is None else hold
-        holds = checks.holds(given if equal else 0.0, b_x)
-        return AutoregressiveTransition(self, x, b_x, b_y, holds, label, known)
-
-    def corrupt(
-        self, z: Tensor, level: checks.Level, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Draw x ~ q_b(x|z), shape (B, *S)."""
-        return self.corruption.sample(z, level, generator)
+        holds = checks.holds(given if target_level is None else 0.0, b_x)
+        told = self._told(label, known, holds)
+        return AutoregressiveTransition(self, x, b_x, b_y, holds, told, known)
 
     def renoise(
         self,
@@ -128,16 +103,6 @@ class AutoregressiveKernel(NetworkKernel):
         y: Tensor = self.corruption.step(x, z, held, b, b, generator)
         return y
 
-    def initial(
-        self,
-        count: int,
-        shape: Sequence[int],
-        generator: torch.Generator | None = None,
-        device: torch.device | str = "cpu",
-    ) -> Tensor:
-        """Draws from the law at level 1, long, shape (count, *shape)."""
-        return self.corruption.initial(count, shape, generator, device)
-
 
 class AutoregressiveTransition(Transition):
     """One step of an `AutoregressiveKernel`.
@@ -148,7 +113,7 @@ class AutoregressiveTransition(Transition):
         b_x: level of x, (B,).
         b_y: level of y, (B,); at level 0, y is clean and takes categories alone.
         hold: h, (B,).
-        label: labels, (B,).
+        told: what the network is told of label and known sites, by name.
         known: (mask, values); sites with mask False stay at their values and count nothing.
     """
 
@@ -159,28 +124,19 @@ class AutoregressiveTransition(Transition):
         b_x: Tensor,
         b_y: Tensor,
         hold: Tensor,
-        label: Tensor | None,
+        told: dict[str, Tensor | None],
         known: checks.Known | None,
     ) -> None:
         self.kernel, self.x, self.b_x, self.b_y = kernel, x, b_x, b_y
-        self.hold, self.label, self.known = hold, label, known
+        self.hold, self.told, self.known = hold, told, known
 
     @property
     def read_out(self) -> AutoregressiveTransition:  # type: ignore[override]
         """p_θ(z|x), which draws sites one after another too."""
         clean = torch.zeros_like(self.b_y)
         return AutoregressiveTransition(
-            self.kernel, self.x, self.b_x, clean, clean, self.label, self.known
+            self.kernel, self.x, self.b_x, clean, clean, self.told, self.known
         )
-
-    def _given(self) -> dict[str, Tensor | None]:
-        """What the network declares of label and mask."""
-        given: dict[str, Tensor | None] = {}
-        if self.kernel.told_label:
-            given["label"] = self.label
-        if self.kernel.told_known:
-            given["known"] = None if self.known is None else self.known[0]
-        return given
 
     def _allowed(self, logits: Tensor) -> Tensor:
         """Logits (B, ..., V) without states that are no categories, where y is clean."""
@@ -203,15 +159,12 @@ class AutoregressiveTransition(Transition):
             raise ValueError(f"y has shape {tuple(y.shape)}; allowed: {tuple(self.x.shape)}")
         if self.known is not None:
             y = torch.where(self.known[0], y, self.known[1])
-        logits = self.kernel.net(self.x, self.b_x, y, self.b_y, **self._given())
+        logits = self.kernel.net(self.x, self.b_x, y, self.b_y, **self.told)
         self.kernel._check_output(logits, (*y.shape, self.kernel.num_states), self.kernel.net)
         sites = log_prob_at(self._allowed(logits), y)
         if bool(sites.isnan().any()):
             raise NonFiniteError("the network returned logits that are not finite")
-        if bool((self.hold > 0).any()):
-            h = checks.spread(self.hold, sites).to(sites.dtype)
-            fresh = torch.log1p(-h) + sites
-            sites = torch.where(y == self.x, torch.logaddexp(h.log(), fresh), fresh)
+        sites = held_or_fresh(sites, self.hold, y == self.x)
         return sum_sites(sites if self.known is None else sites.where(self.known[0], 0.0))
 
     @torch.no_grad()
@@ -242,7 +195,7 @@ class AutoregressiveTransition(Transition):
     def _sites(self, y: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Each site's index and logits (B, V); what stands in y before it must be settled."""
         net = self.kernel.net
-        seen, condition = net.read(self.x, self.b_x, self.b_y, **self._given())
+        seen, condition = net.read(self.x, self.b_x, self.b_y, **self.told)
         memory = net.memory()
         for site in range(y.shape[1]):
             before = y[:, site - 1] if site else None

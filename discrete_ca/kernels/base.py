@@ -171,6 +171,16 @@ def load_kernel(
     return kernel.eval()
 
 
+def device_of(kernel: nn.Module) -> torch.device:
+    """Where a kernel's parameters are; the CPU for a kernel without any.
+
+    Example:
+        >>> device_of(nn.Identity())
+        device(type='cpu')
+    """
+    return next((p.device for p in kernel.parameters()), torch.device("cpu"))
+
+
 def declared(net: nn.Module, names: Sequence[str]) -> frozenset[str]:
     """Which of `names` the network's forward declares as parameters.
 
@@ -209,6 +219,22 @@ class NetworkKernel(TransitionKernel):
         """Whether the network is told the label."""
         return "label" in self._declared
 
+    def _told(
+        self, label: Tensor | None, known: checks.Known | None, hold: Tensor | None = None
+    ) -> dict[str, Tensor | None]:
+        """What the network declares of these.
+
+        Raises:
+            ValueError: for a label that it does not take.
+        """
+        if label is not None and not self.told_label:
+            raise ValueError(
+                f"label was given, but {type(self.net).__name__}.forward declares no `label`"
+            )
+        mask = None if known is None else known[0]
+        every = {"label": label, "known": mask, "hold": hold}
+        return {name: value for name, value in every.items() if name in self._declared}
+
     def _apply_net(
         self,
         x: Tensor,
@@ -217,18 +243,7 @@ class NetworkKernel(TransitionKernel):
         known: checks.Known | None,
         hold: Tensor | None = None,
     ) -> Tensor:
-        if label is not None and not self.told_label:
-            raise ValueError(
-                f"label was given, but {type(self.net).__name__}.forward declares no `label`"
-            )
-        extra: dict[str, Tensor | None] = {}
-        if self.told_label:
-            extra["label"] = label
-        if self.told_known:
-            extra["known"] = None if known is None else known[0]
-        if "hold" in self._declared:
-            extra["hold"] = hold
-        out: Tensor = self.net(x, b, **extra)
+        out: Tensor = self.net(x, b, **self._told(label, known, hold))
         return out
 
     def _check_output(self, out: Tensor, want: tuple[int, ...], source: nn.Module) -> None:

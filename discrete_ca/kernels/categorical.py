@@ -6,7 +6,6 @@ corruption's exact coupling q.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Self
 
 import torch
@@ -15,10 +14,11 @@ from torch import Tensor, nn
 from discrete_ca import checks
 from discrete_ca.corruption import Absorbing, Corruption
 from discrete_ca.distributions import Categorical, CategoricalTransition
-from discrete_ca.kernels.base import NetworkKernel, declared
+from discrete_ca.kernels.base import declared
+from discrete_ca.kernels.corrupted import CorruptionKernel
 
 
-class CategoricalNoiseKernel(NetworkKernel):
+class CategoricalNoiseKernel(CorruptionKernel):
     """A kernel over categorical states, from a denoising network and a corruption.
 
     Args:
@@ -55,15 +55,7 @@ class CategoricalNoiseKernel(NetworkKernel):
         adjustment: nn.Module | None = None,
         lag: float | None = None,
     ) -> None:
-        super().__init__(net)
-        self.corruption = corruption
-        self.hold = checks.probability(hold, "hold")
-        for name in ("num_categories", "num_states"):
-            has, needs = getattr(net, name, None), getattr(corruption, name)
-            if has is not None and has != needs:
-                raise ValueError(
-                    f"net has {name} = {has}; allowed: {needs}, as {type(corruption).__name__} has"
-                )
+        super().__init__(net, corruption, hold)
         self.carry_over = carry_over
         self.adjustment = adjustment
         self._head_told_hold = adjustment is not None and "hold" in declared(adjustment, ["hold"])
@@ -120,18 +112,10 @@ class CategoricalNoiseKernel(NetworkKernel):
                 shape, a hold for a kernel with a lag, or logits of the wrong shape.
             NonFiniteError: (when the law is used) for NaN logits.
         """
-        checks.states(x, self.corruption.num_states)
-        b_x = checks.levels(level, x.shape[0], x.device)
-        equal = target_level is None
-        b_y = b_x if equal else checks.levels(target_level, x.shape[0], x.device, "target_level")  # type: ignore[arg-type]
-        if known is not None:
-            known = checks.known_sites(known, x)
-            fixed = known[1].masked_fill(known[0], 0)  # values at generated sites mean nothing
-            checks.states(fixed, self.corruption.num_categories, "known values")
-            x = torch.where(known[0], x, known[1])
+        x, b_x, b_y, known = self._begin(x, level, target_level, known)
         holds = self.holds(b_x, b_y, hold)
         read_out = self._law(self._apply_net(x, b_x, label, known, holds), x, known, self.net)
-        head = self.adjustment if equal else None
+        head = self.adjustment if target_level is None else None
 
         def adjust(read_out: Categorical) -> Categorical:
             assert head is not None
@@ -158,19 +142,3 @@ class CategoricalNoiseKernel(NetworkKernel):
             sure = ~known[0] if sure is None else sure | ~known[0]
         fixed = None if sure is None else (sure, x)
         return Categorical(logits, fixed, type(source).__name__)
-
-    def corrupt(
-        self, z: Tensor, level: checks.Level, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Draw x ~ q_b(x|z), shape (B, *S)."""
-        return self.corruption.sample(z, level, generator)
-
-    def initial(
-        self,
-        count: int,
-        shape: Sequence[int],
-        generator: torch.Generator | None = None,
-        device: torch.device | str = "cpu",
-    ) -> Tensor:
-        """Draws from the law at level 1, long, shape (count, *shape)."""
-        return self.corruption.initial(count, shape, generator, device)

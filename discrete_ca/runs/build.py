@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from discrete_ca import corruption, nn, serialization
-from discrete_ca.data import ContinuousData, DiscreteData, StreamedData
+from discrete_ca.data import ContinuousData, DiscreteData, Examples, StreamedData
 from discrete_ca.errors import CheckpointError, ConfigError, unknown_name
 from discrete_ca.kernels import (
     CategoricalNoiseKernel,
@@ -65,9 +65,7 @@ def _make(cls: Any, what: str, available: Mapping[str, Any]) -> Any:
         raise ConfigError(f"{what} {cls.__name__}: {error}; it is given {names}") from error
 
 
-def build_kernel(
-    config: RunConfig, examples: DiscreteData | ContinuousData | StreamedData
-) -> TransitionKernel:
+def build_kernel(config: RunConfig, examples: Examples) -> TransitionKernel:
     """The kernel of a run, untrained.
 
     Raises:
@@ -92,9 +90,7 @@ def build_kernel(
     return kernel
 
 
-def _classes(
-    config: RunConfig, examples: DiscreteData | ContinuousData | StreamedData
-) -> int | None:
+def _classes(config: RunConfig, examples: Examples) -> int | None:
     """How many classes the network is told of; None where it is not told."""
     if not config.net.labels:
         return None

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from discrete_ca import data, draws, hub
-from discrete_ca.data import ContinuousData, DiscreteData, StreamedData
+from discrete_ca import data, hub
+from discrete_ca.data import ContinuousData, DiscreteData, Examples, StreamedData
 from discrete_ca.data.loading import NAMES
 from discrete_ca.errors import ConfigError, unknown_name
 from discrete_ca.runs.recipes import config_file
@@ -80,7 +80,7 @@ class DataConfig:
         if self.held_out and self.streaming:
             raise ConfigError(f"held_out was {self.held_out} with streaming; allowed: 0")
 
-    def load(self) -> DiscreteData | ContinuousData | StreamedData:
+    def load(self) -> Examples:
         """All of the data, the examples to hold out among them.
 
         Raises:
@@ -119,15 +119,11 @@ class DataConfig:
             return data.stream(**given, buffer=buffer)
         return data.load(**given, in_memory=in_memory)
 
-    def load_parts(
-        self, seed: int
-    ) -> tuple[DiscreteData | ContinuousData | StreamedData, DiscreteData | ContinuousData | None]:
+    def load_parts(self, seed: int) -> tuple[Examples, DiscreteData | ContinuousData | None]:
         """The examples to train on, and those to hold out, drawn by the seed; None for none."""
         whole = self.load()
         if self.held_out == 0 or isinstance(whole, StreamedData):
             return whole, None
-        if isinstance(whole, ContinuousData):
-            return whole.split_off(self.held_out, draws.keyed(seed, "held out"))
         return whole.split(self.held_out, seed)
 
 

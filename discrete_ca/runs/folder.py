@@ -8,8 +8,8 @@ from typing import Any
 
 from discrete_ca import hub
 from discrete_ca.data import (
-    ContinuousData,
     DiscreteData,
+    Examples,
     StreamedData,
     Tokenizer,
     load_tokenizer,
@@ -96,9 +96,7 @@ class SavedRun:
         return isinstance(self.kernel, GaussianNoiseKernel) or bool(data.get("continuous"))
 
 
-def save_model(
-    folder: Path, kernel: TransitionKernel, examples: DiscreteData | ContinuousData | StreamedData
-) -> None:
+def save_model(folder: Path, kernel: TransitionKernel, examples: Examples) -> None:
     """Write the kernel into a run's folder, with the tokenizer of its data beside it."""
     kernel.save_pretrained(folder / MODEL)
     if isinstance(examples, DiscreteData) and examples.tokenizer is not None:
@@ -107,7 +105,7 @@ def save_model(
 
 def describe(
     config: RunConfig,
-    examples: DiscreteData | ContinuousData | StreamedData,
+    examples: Examples,
     training: dict[str, Any],
 ) -> dict[str, Any]:
     """What run.json holds: the config, the data's shape and what training cost."""
@@ -169,7 +167,7 @@ def load_run(path: str | Path, trust_code: bool = False, revision: str | None = 
     tokenizer = load_tokenizer(words) if (words / TOKENIZER_FILE).exists() else None
     if tokenizer is not None and categories is not None and tokenizer.size != categories:
         raise CheckpointError(
-            f"'{place / TOKENIZER_FILE}' has {tokenizer.size} categories; allowed: {categories}, "
+            f"'{words / TOKENIZER_FILE}' has {tokenizer.size} categories; allowed: {categories}, "
             "as the kernel has"
         )
     return SavedRun(kernel, shape, categories, about, tokenizer)

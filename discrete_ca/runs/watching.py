@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from discrete_ca.data import ContinuousData, DiscreteData, StreamedData
+from discrete_ca import files
+from discrete_ca.data import ContinuousData, DiscreteData, Examples, StreamedData
 from discrete_ca.kernels import TransitionKernel
 from discrete_ca.objectives import ContrastiveAdjustment, Denoising, Objective
 from discrete_ca.runs.config import RunConfig
@@ -14,7 +15,7 @@ _HELD_OUT, _CHAINS = 1000, 64
 def build_observers(
     config: RunConfig,
     kernel: TransitionKernel,
-    examples: DiscreteData | ContinuousData | StreamedData,
+    examples: Examples,
     held_out: DiscreteData | ContinuousData | None,
 ) -> list[Observer]:
     """The observers of a run: held-out loss where there are such examples, samples, mixing.
@@ -37,7 +38,7 @@ def build_observers(
         found.append(HeldOut(held_out[some], labels, objective, seed))
     shape = tuple(examples.shape)
     starts_known = getattr(getattr(kernel, "corruption", None), "forgets", True)
-    if starts_known and (len(shape) == 2 or (len(shape) == 3 and shape[0] == 3)):
+    if starts_known and files.is_image(shape):
         found.append(Samples(shape, examples.num_categories, seed=seed))
     if isinstance(examples, StreamedData):
         starts = examples.take(0, _CHAINS)[0].long()

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from discrete_ca import chains, draws
-from discrete_ca.kernels import TransitionKernel
+from discrete_ca.kernels import TransitionKernel, device_of
 from discrete_ca.objectives import Denoising, Objective
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ class HeldOut:
     def __call__(self, kernel: TransitionKernel) -> Observed:
         """``{"held_out": nats an example}``."""
         told = self.label is not None and getattr(kernel, "told_label", False)
-        device = next((p.device for p in kernel.parameters()), torch.device("cpu"))
-        total = 0.0
+        device, total = device_of(kernel), 0.0
         for start in range(0, len(self.z), self._SIZE):
             rows = slice(start, start + self._SIZE)
             label = self.label[rows].to(device) if told and self.label is not None else None
@@ -119,9 +118,8 @@ class Mixing:
         """ESS of the mean over sites a step and chain, how much has changed, fidelity."""
         from discrete_ca.diagnostics import mixing
 
-        device = next((p.device for p in kernel.parameters()), torch.device("cpu"))
         points = mixing.trade_off(
-            kernel, self.z.to(device), self.levels, steps=self.steps,
+            kernel, self.z.to(device_of(kernel)), self.levels, steps=self.steps,
             fidelity=self.fidelity or (lambda z: 0.0), generator=draws.keyed(self.seed, "mixing"),
         )  # fmt: skip
         found: dict[str, float | Image] = {}

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from discrete_ca.errors import ConfigError
+from discrete_ca.kernels import device_of
 
 T = TypeVar("T")
 
@@ -55,9 +56,8 @@ class Processes:
         started = int(os.environ.get("WORLD_SIZE", "1"))
         if started != self.count:
             raise ConfigError(f"{started} processes were started and {self.count} found each other")
-        first = next(kernel.parameters(), None)
-        own = torch.device("cpu") if first is None else first.device
-        self.device: torch.device = self._accelerator.device if self.count > 1 else own
+        several = self.count > 1
+        self.device: torch.device = self._accelerator.device if several else device_of(kernel)
         kernel.to(self.device)
 
     @property
