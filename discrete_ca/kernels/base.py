@@ -64,6 +64,10 @@ class TransitionKernel(serialization.Configured, nn.Module, ABC):
             known: (mask, values) of conditioned sites, mask True = generate.
         """
 
+    def evaluations(self, labelled: bool) -> int:
+        """Network evaluations that a step costs an example, with a label or without."""
+        return 1
+
     def corrupt(
         self, z: Tensor, level: checks.Level, generator: torch.Generator | None = None
     ) -> Tensor:
@@ -218,6 +222,11 @@ class NetworkKernel(TransitionKernel):
     def told_label(self) -> bool:
         """Whether the network is told the label."""
         return "label" in self._declared
+
+    def evaluations(self, labelled: bool) -> int:
+        """Network evaluations that a step costs an example: two where a label guides it."""
+        own = getattr(self.net, "evaluations", None)
+        return 1 if own is None else own(labelled)
 
     def _told(
         self, label: Tensor | None, known: checks.Known | None, hold: Tensor | None = None

@@ -6,6 +6,7 @@ corruption's exact coupling q.
 
 from __future__ import annotations
 
+import copy
 from typing import Self
 
 import torch
@@ -16,6 +17,7 @@ from discrete_ca.corruption import Absorbing, Corruption
 from discrete_ca.distributions import Categorical, CategoricalTransition
 from discrete_ca.kernels.base import declared
 from discrete_ca.kernels.corrupted import CorruptionKernel
+from discrete_ca.nn.guided import Guided
 
 
 class CategoricalNoiseKernel(CorruptionKernel):
@@ -74,6 +76,28 @@ class CategoricalNoiseKernel(CorruptionKernel):
         clamp elsewhere (theory, section 3.1). Carry-over is off, as in the paper.
         """
         return cls(net, corruption, carry_over=False, lag=lag)
+
+    def guided(self, guidance: float) -> Self:
+        """This kernel with louder labels: it shares all weights, and its net is a `nn.Guided`.
+
+        Args:
+            guidance: g; 0 leaves the labels as they are.
+
+        Raises:
+            ValueError: for a network that takes no label, or a guidance below 0.
+
+        Example:
+            >>> from discrete_ca.nn import MLP
+            >>> from discrete_ca.corruption import Uniform
+            >>> net = MLP(2, 2, shape=(5,), num_classes=10)
+            >>> kernel = CategoricalNoiseKernel(net, Uniform(2)).guided(1.0)
+            >>> kernel.evaluations(labelled=True)
+            2
+        """
+        made = copy.copy(self)
+        made._modules = {**self._modules}
+        made.net = Guided(self.net, guidance)
+        return made
 
     def holds(self, b_x: Tensor, b_y: Tensor, hold: float | Tensor | None = None) -> Tensor:
         """The nominal h of a step from b_x to b_y, shape (B,), before the coupling bounds it.
