@@ -58,9 +58,11 @@ class Guided(Wrapped):
         """Logits (B, *S, K) of x at levels b (B,)."""
         if label is None or not self.guidance:
             return self.inner(x, b, label=label, known=known, hold=hold)
-        pairs = [(x, x), (b, b), (label, torch.full_like(label, -1)), (known, known), (hold, hold)]
-        x, b, label, known, hold = (None if p[0] is None else torch.cat(p) for p in pairs)
-        both = self.inner(x, b, label=label, known=known, hold=hold)
+        labels = torch.cat([label, torch.full_like(label, -1)])
+        known, hold = (None if given is None else torch.cat([given] * 2) for given in (known, hold))
+        both = self.inner(
+            torch.cat([x] * 2), torch.cat([b] * 2), label=labels, known=known, hold=hold
+        )
         told, untold = both.log_softmax(-1).chunk(2)
         tilted = told + self.guidance * (told - untold)
         return torch.where(told == -torch.inf, told, tilted)  # what cannot be stays so
