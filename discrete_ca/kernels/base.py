@@ -37,7 +37,9 @@ class TransitionKernel(serialization.Configured, nn.Module, ABC):
         tensor([0.1111], grad_fn=<ExpBackward0>)
     """
 
-    live = frozenset({"net", "corruption", "noise", "hold", "lag", "carry_over", "adjustment"})
+    live = frozenset(
+        {"net", "corruption", "noise", "hold", "lag", "carry_over", "adjustment", "add_evidence"}
+    )
 
     hold: float = 0.0
     """h, the probability that a site is held in one step; 0 where the kernel has no such notion."""
