@@ -24,6 +24,7 @@ from discrete_ca.training import TrainConfig
 
 _OF_NUMBERS = ("value_range",)
 _MINUTES = 8.0  # the budget where none is given
+_HOLD = 0.8  # likewise, of kernels whose steps are factorised
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ class NetConfig:
     Args:
         kind: unet (images), transformer or conv (sequences, of shape (T,) or (C, T)), mlp (small
             spaces), auto for the one that fits, or package.module:Name, made with what it declares
-            of num_categories, num_states, shape, num_classes.
+            of num_categories, num_states, shape, num_classes. The autoregressive kernel takes a
+            transformer that writes any shape site by site, which is its auto.
         widths: of the UNet, channels at each resolution.
         blocks: of the UNet, residual blocks a resolution.
         head_width: of the UNet, channels at full resolution.
@@ -166,13 +168,15 @@ class KernelConfig:
     """The kernel and its noise.
 
     Args:
-        kind: categorical, gaussian (real-valued states), or package.module:Name, made with what it
-            declares of net, corruption, noise, hold, adjustment, num_categories, num_states, shape.
+        kind: categorical, gaussian (real-valued states), autoregressive (sites drawn one after
+            another inside a step), or package.module:Name, made with what it declares of net,
+            corruption, noise, hold, adjustment, num_categories, num_states, shape.
         corruption: uniform, absorbing, ordinal, tokens (to a mask or, by the frequencies of the
             data, to another token), or package.module:Name, made with what it declares of
             num_categories and data.
         noise: of real-valued states, linear (the paper's) or preserving (the variance).
-        hold: h, in [0, 1]; nearer to 1 is slower and more faithful.
+        hold: h, in [0, 1]; nearer to 1 is slower and more faithful. None for 0.8, and for 0 of
+            the autoregressive kernel, which needs no hold to be faithful.
         carry_over: take sites that absorbing noise left alone as known.
         head: add an adjustment head, which the default recipe trains.
     """
@@ -180,7 +184,7 @@ class KernelConfig:
     kind: str = "categorical"
     corruption: str = "uniform"
     noise: str = "linear"
-    hold: float = 0.8
+    hold: float | None = None
     carry_over: bool = True
     head: bool = True
 
@@ -191,14 +195,17 @@ class RecipeConfig:
 
     Args:
         kind: default (denoise, then the head), denoising, adjustment (contrastive), half (both in
-            turn, all weights).
+            turn, all weights), renoising (of the autoregressive kernel).
         adjust: share of the budget for the head, in `default`.
         denoising_weight: λ, in `adjustment` and `half`.
+        holds: lowest and highest hold to train for; the head (in `default`) or the network is told
+            the hold, and one run then serves all of them. None for the kernel's own alone.
     """
 
     kind: str = "default"
     adjust: float = 0.3
     denoising_weight: float = 0.01
+    holds: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -259,16 +266,20 @@ class RunConfig:
         return dataclasses.replace(run, data=dataclasses.replace(run.data, source=source))
 
     def resolved(self) -> RunConfig:
-        """With what was left open decided: whether the data are real-valued, as a kernel takes.
+        """With what was left open decided: the hold, and whether the data are real-valued.
 
         Example:
-            >>> RunConfig(kernel=KernelConfig(kind="gaussian")).resolved().data.continuous
-            True
+            >>> run = RunConfig(kernel=KernelConfig(kind="gaussian")).resolved()
+            >>> run.data.continuous, run.kernel.hold
+            (True, 0.8)
         """
-        if self.data.continuous is not None:
-            return self
-        data = dataclasses.replace(self.data, continuous=self.kernel.kind == "gaussian")
-        return dataclasses.replace(self, data=data)
+        data, kernel = self.data, self.kernel
+        if data.continuous is None:
+            data = dataclasses.replace(data, continuous=kernel.kind == "gaussian")
+        if kernel.hold is None:
+            own = 0.0 if kernel.kind == "autoregressive" else _HOLD
+            kernel = dataclasses.replace(kernel, hold=own)
+        return dataclasses.replace(self, data=data, kernel=kernel)
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, as `from_dict` takes them."""
@@ -317,8 +328,8 @@ def _checked(value: Any, hint: Any, name: str) -> Any:
     """The value where it is of the type, else a ConfigError that names it."""
     origin, options = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
-        item = options[0]
-        if isinstance(value, list | tuple):
+        item, every = options[0], options[-1] is ...  # else of a fixed length
+        if isinstance(value, list | tuple) and (every or len(value) == len(options)):
             return tuple(_checked(v, item, f"{name}[{i}]") for i, v in enumerate(value))
     elif origin in (typing.Union, types.UnionType):
         for option in options:
