@@ -10,21 +10,47 @@ import json
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from discrete_ca import data, hub
 from discrete_ca.data import ContinuousData, DiscreteData, Examples, StreamedData
 from discrete_ca.data.loading import NAMES
+from discrete_ca.data.text import TEXTS
 from discrete_ca.errors import ConfigError, unknown_name
 from discrete_ca.runs.recipes import config_file
 from discrete_ca.training import TrainConfig
 
 _OF_NUMBERS = ("value_range",)
+_OF_ARRAYS = (
+    "split", "num_categories", "binarize", "quantize", "states_key", "label_key", "in_memory",
+    "streaming", "buffer", "value_range",
+)  # fmt: skip
 _MINUTES = 8.0  # the budget where none is given
+_TOKENIZERS = ("characters", "bytes")
 _HOLD = 0.8  # likewise, of kernels whose steps are factorised
+
+
+class _Form(NamedTuple):
+    """What a source is, as far as its settings go."""
+
+    what: str
+    settings: tuple[str, ...]
+    """Of `DataConfig`, those that it has."""
+    load: Callable[..., Examples] | None
+    """From the source and the settings that were given; None for arrays and pictures."""
+
+
+def _form(source: str) -> _Form:
+    suffix = Path(source).suffix.lower()
+    if source in TEXTS or suffix == ".txt":
+        split = ("split",) if source in TEXTS else ()
+        return _Form("a text", (*split, "tokenizer", "length"), data.load_text)
+    if suffix == ".json":
+        return _Form("music", ("split", "length"), data.load_scores)
+    return _Form("no text", _OF_ARRAYS, None)
 
 
 @dataclass(frozen=True)
@@ -32,9 +58,9 @@ class DataConfig:
     """What is trained on; see `discrete_ca.data.load` and `discrete_ca.data.stream`.
 
     Args:
-        source: binarized_mnist, mnist16, a folder of images or of .npy files, a .npy/.npz/.pt file,
-            a folder that `datasets` saved, a name on the Hub, or a .txt file (see
-            `discrete_ca.data.load_text`).
+        source: binarized_mnist, mnist16, moby_dick, a folder of images, of IDX or of .npy files, a
+            .npy/.npz/.pt file, a folder that `datasets` saved, a name on the Hub, a .txt file
+            (`discrete_ca.data.load_text`), or a .json file of music (`load_scores`).
         split: which split.
         num_categories: K; None for what the source says.
         binarize: make K = 2 by value >= this.
@@ -42,7 +68,7 @@ class DataConfig:
         states_key: the column or array of states.
         label_key: the column or array of labels.
         tokenizer: of text: characters (unless said), bytes, or the path of a tokenizer.json.
-        length: of text: T, categories a row; 256 unless said.
+        length: T, of text: categories a row; 256 unless said; of music: steps; 64 unless said.
         in_memory: false leaves the states on disk and reads them as they are needed.
         streaming: read a name on the Hub, or what `datasets` saved, as a stream; nothing is
             downloaded beforehand.
@@ -88,17 +114,21 @@ class DataConfig:
             ConfigError: for settings that such a source, or such states, do not have.
             DataError: for data that cannot be used.
         """
+        if not self.source:
+            raise ConfigError("data.source was ''; allowed: where the data are, as --data PATH")
         given = dataclasses.asdict(self)
         del given["held_out"]
-        of_text = {name: given.pop(name) for name in ("tokenizer", "length")}
-        continuous = bool(given.pop("continuous"))
-        text = Path(self.source).suffix.lower() == ".txt"
-        for name, value in (given if text else of_text).items():
-            if name != "source" and value != getattr(DataConfig, name):
+        continuous, form = bool(given.pop("continuous")), _form(self.source)
+        for name, value in given.items():
+            if name not in ("source", *form.settings) and value != getattr(DataConfig, name):
                 raise ConfigError(
-                    f"data.{name} was {value!r}, but '{self.source}' is "
-                    f"{'a' if text else 'no'} text; allowed: {getattr(DataConfig, name)!r}"
+                    f"data.{name} was {value!r}, but '{self.source}' is {form.what}; allowed: "
+                    f"{getattr(DataConfig, name)!r}"
                 )
+        if form.load is not None:
+            chosen = {name: given[name] for name in form.settings if given[name] is not None}
+            return form.load(self.source, **chosen)
+        given = {name: given[name] for name in ("source", *form.settings)}
         of_others = ("num_categories", "binarize", "quantize") if continuous else _OF_NUMBERS
         for name in of_others:
             if given[name] is not None:
@@ -107,9 +137,6 @@ class DataConfig:
                     f"data.continuous being {str(continuous).lower()}"
                 )
         value_range = given.pop("value_range")
-        if text:
-            chosen = {k: v for k, v in of_text.items() if v is not None}
-            return data.load_text(self.source, **chosen)
         if continuous:
             names = ("source", "split", "states_key", "label_key")
             return data.load_continuous(
@@ -246,7 +273,7 @@ class RunConfig:
 
         Args:
             path: the file, or the bare name of a recipe; see `discrete_ca.runs.recipes`. A path in
-                `data.source` starts at the file's folder.
+                `data.source` or `data.tokenizer` starts at the file's folder.
 
         Raises:
             ConfigError: for an unknown recipe, a file that cannot be read, unknown keys or wrong
@@ -262,8 +289,10 @@ class RunConfig:
         except (OSError, ValueError) as error:
             raise ConfigError(f"config '{path}' cannot be read: {error}") from error
         run = cls.from_dict(values)
-        source = _from_folder(run.data.source, file.parent)
-        return dataclasses.replace(run, data=dataclasses.replace(run.data, source=source))
+        paths: dict[str, Any] = {"source": _from_folder(run.data.source, file.parent, "source")}
+        if run.data.tokenizer not in (None, *_TOKENIZERS):
+            paths["tokenizer"] = _from_folder(str(run.data.tokenizer), file.parent, "tokenizer")
+        return dataclasses.replace(run, data=dataclasses.replace(run.data, **paths))
 
     def resolved(self) -> RunConfig:
         """With what was left open decided: the hold, and whether the data are real-valued.
@@ -287,17 +316,17 @@ class RunConfig:
         return found
 
 
-def _from_folder(source: str, folder: Path) -> str:
+def _from_folder(source: str, folder: Path, what: str) -> str:
     """A source that a file in `folder` names: a path from there, or a name as it is."""
     path = Path(source).expanduser()
-    if source in NAMES or path.is_absolute():
+    if source in ("", *NAMES) or path.is_absolute():
         return source
     beside = folder / path
     if beside.exists() or (path.suffix and not hub.is_name(source)):
         return str(beside.resolve())
     if path.exists():
         raise ConfigError(
-            f"data.source was '{source}', and there is no {beside}; allowed in a file: a path from "
+            f"data.{what} was '{source}', and there is no {beside}; allowed in a file: a path from "
             "the file's folder, or a name"
         )
     return source

@@ -43,7 +43,14 @@ def test_the_autoregressive_kernel_all_the_way(rows, tmp_path, noise):
     given = ["--design", f"{rows}:7", "--steps", 1, "--hold", 1, "--level", 0, "--out", out]
     assert run("variants", place, *given) == 0
     assert run("eval", place, "--samples", 4, "--moves", 1, "--hold", 0.5) == 0
-    assert run("exact", place, "--levels", 0.3) == 0
+
+
+def test_an_autoregressive_run_is_enumerated(tmp_path, capsys):
+    np.save(tmp_path / "bits.npy", np.random.default_rng(0).integers(0, 2, (20, 3)))
+    words = ["--data", tmp_path / "bits.npy", *WRITER, *SMALL, *FAST]
+    assert run("train", tmp_path / "run", *words) == 0
+    assert run("exact", tmp_path / "run", "--levels", 0.3) == 0
+    assert 0 < float(capsys.readouterr().out.splitlines()[-1].split()[1]) < 1
 
 
 def test_an_autoregressive_kernel_writes_pictures_too(tmp_path):
@@ -84,13 +91,17 @@ def test_one_run_for_a_range_of_holds(rows, tmp_path, recipe):
     assert (drawn[0] != drawn[1]).any()
 
 
-def test_real_numbers_have_holds_too(tmp_path):
+def test_real_numbers_have_holds_too(tmp_path, capsys):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(20, 2)))
     words = ["--kernel", "gaussian", "--recipe", "half", "--recipe.holds", 0.1, 0.9, *FAST]
     assert run("train", tmp_path / "run", "--data", tmp_path / "x.npy", *words) == 0
     kernel = dca.load_kernel(tmp_path / "run/model")
     assert kernel.told_known and "hold" in kernel.net.accepts
     assert isinstance(kernel.noise, LinearNoise) and kernel.hold == 0.8
+    words[words.index(0.9)] = 1
+    assert run("train", tmp_path / "other", "--data", tmp_path / "x.npy", *words) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "recipe.holds was (0.1, 1.0); allowed with real numbers: below 1" in said
 
 
 REFUSED = [
@@ -102,8 +113,6 @@ REFUSED = [
     ([*WRITER, "--net.depth", "0"], "net.depth was 0; allowed: >= 1"),
     (["--recipe.holds", "0.9", "0.1"], "holds was (0.9, 0.1); allowed: (low, high) within [0, 1]"),
     (["--recipe", "denoising", "--recipe.holds", "0", "1"], "with recipe.kind denoising; allowed"),
-    (["--kernel", "gaussian", "--recipe", "half", "--recipe.holds", "0", "1"],
-     "recipe.holds was (0.0, 1.0); allowed with real numbers: below 1"),
     (["--kernel", "autoregresive"], "did you mean 'autoregressive'"),
 ]  # fmt: skip
 
