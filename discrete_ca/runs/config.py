@@ -33,7 +33,7 @@ _TOKENIZERS = ("characters", "bytes")
 _HOLD = 0.8  # likewise, of kernels whose steps are factorised
 
 
-class _Form(NamedTuple):
+class Form(NamedTuple):
     """What a source is, as far as its settings go."""
 
     what: str
@@ -41,16 +41,6 @@ class _Form(NamedTuple):
     """Of `DataConfig`, those that it has."""
     load: Callable[..., Examples] | None
     """From the source and the settings that were given; None for arrays and pictures."""
-
-
-def _form(source: str) -> _Form:
-    suffix = Path(source).suffix.lower()
-    if source in TEXTS or suffix == ".txt":
-        split = ("split",) if source in TEXTS else ()
-        return _Form("a text", (*split, "tokenizer", "length"), data.load_text)
-    if suffix == ".json":
-        return _Form("music", ("split", "length"), data.load_scores)
-    return _Form("no text", _OF_ARRAYS, None)
 
 
 @dataclass(frozen=True)
@@ -107,6 +97,17 @@ class DataConfig:
         if self.held_out and self.streaming:
             raise ConfigError(f"held_out was {self.held_out} with streaming; allowed: 0")
 
+    @property
+    def form(self) -> Form:
+        """What the source is."""
+        suffix = Path(self.source).suffix.lower()
+        if self.source in TEXTS or suffix == ".txt":
+            split = ("split",) if self.source in TEXTS else ()
+            return Form("a text", (*split, "tokenizer", "length"), data.load_text)
+        if suffix == ".json":
+            return Form("music", ("split", "length"), data.load_scores)
+        return Form("no text", _OF_ARRAYS, None)
+
     def load(self) -> Examples:
         """All of the data, the examples to hold out among them.
 
@@ -118,7 +119,7 @@ class DataConfig:
             raise ConfigError("data.source was ''; allowed: where the data are, as --data PATH")
         given = dataclasses.asdict(self)
         del given["held_out"]
-        continuous, form = bool(given.pop("continuous")), _form(self.source)
+        continuous, form = bool(given.pop("continuous")), self.form
         for name, value in given.items():
             if name not in ("source", *form.settings) and value != getattr(DataConfig, name):
                 raise ConfigError(
