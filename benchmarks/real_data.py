@@ -6,7 +6,8 @@ Each recipe is trained as it comes, for its own minutes or those given; then a d
 network trained by denoising alone, for as many steps as cost the same time (a step of each phase is
 timed beside one of denoising, in processor time). Both are sampled by the same annealed chain at
 the same hold, number of network evaluations (NFE) and seed, and measured against the same held-out
-examples; the floor is that of as many real ones. Nothing was tuned on the default seed. Samples are written to the folder too, to be looked at.
+examples; the floor is that of as many real ones. Nothing was tuned on the default seed. Samples are
+written to the folder too, to be looked at.
 """
 
 from __future__ import annotations
