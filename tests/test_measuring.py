@@ -141,4 +141,4 @@ def test_texts_that_come_with_the_package_have_a_held_out_tail():
     found = build_comparison(run, split="test")
     assert found.reference == "moby_dick, test: 1,774" and len(found.real) == len(data)
     report = found.report(data.states[:50])
-    assert 0.1 < report["divergence_3"] < 0.6 and report["known_words"] > 0.8
+    assert 0.1 < report["divergence_3"] < 0.6 and report["known_words"] > 0.6
