@@ -76,8 +76,8 @@ def moby_dick(split: str | None = None) -> str:
         DataError: for another split, or an asset that is truncated or altered.
 
     Example:
-        >>> moby_dick("train")[:42], len(moby_dick("test"))
-        ('CHAPTER 1. Loomings.\n\nCall me Ishmael. S', 113538)
+        >>> moby_dick("train")[:39], len(moby_dick("test"))
+        ('CHAPTER 1. Loomings.\n\nCall me Ishmael. ', 113538)
     """
     if split is not None and split not in _TEXT_SPLITS:
         raise DataError(unknown_name("split", split, _TEXT_SPLITS))
