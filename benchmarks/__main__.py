@@ -12,11 +12,13 @@ from benchmarks import (
     fuzz,
     kernel_part,
     kills,
+    real_data,
     token_noise,
     training,
 )
 
 for benchmark in (
-    exact_law, autoregressive, clipping, cost, kernel_part, training, token_noise, kills, fuzz,
+    exact_law, autoregressive, clipping, cost, kernel_part, training, token_noise, real_data,
+    kills, fuzz,
 ):  # fmt: skip
     benchmark.main(sys.argv[1:])

@@ -124,8 +124,8 @@ class _OnDesign(_Running):
     """What every command that starts from a design takes."""
 
     design: str = "test:0"
-    """test:3 (an MNIST digit), FILE or FILE:3 (.npz, .npy, .txt), or a picture, which is read as
-    the run's data were: bright is high."""
+    """test:3 (of the run's data, else an MNIST digit), FILE or FILE:3 (.npz, .npy, .txt), or a
+    picture, which is read as the run's data were: bright is high."""
 
 
 @dataclass(frozen=True)
