@@ -313,7 +313,12 @@ class Schedule:
             raise ValueError(f"shares of phases were {shares}; allowed: > 0, summing to 1")
 
     @classmethod
-    def default(cls, adjust: float = 0.5, holds: tuple[float, float] | None = None) -> Schedule:
+    def default(
+        cls,
+        adjust: float = 0.5,
+        holds: tuple[float, float] | None = None,
+        unlabelled_share: float = 0.0,
+    ) -> Schedule:
         """The recommended recipe: denoise, then freeze and train the adjustment head by CA.
 
         The head leaves the read-out alone, so no denoising term is needed (λ = 0).
@@ -322,9 +327,12 @@ class Schedule:
             adjust: share of the budget for the head.
             holds: range of holds that the head is trained for, which must be told; None for the
                 kernel's own.
+            unlabelled_share: see `Objective`.
         """
-        denoise = Denoising(level_weight=InverseLevel(0.1))
-        head = ContrastiveAdjustment(denoising_weight=0.0, holds=holds)
+        denoise = Denoising(level_weight=InverseLevel(0.1), unlabelled_share=unlabelled_share)
+        head = ContrastiveAdjustment(
+            denoising_weight=0.0, holds=holds, unlabelled_share=unlabelled_share
+        )
         return cls(
             (
                 Phase(denoise, 1 - adjust, ("net",)),
