@@ -73,7 +73,10 @@ class EnsembleKernel(dca.CategoricalNoiseKernel):
         heads = [k.adjustment for k in kernels if k.adjustment is not None]
         head = Ensemble(heads) if heads else None
         net = Ensemble([k.net for k in kernels])
-        return cls(net, first.corruption, first.hold, first.carry_over, head)
+        return cls(
+            net, first.corruption, first.hold, first.carry_over, head,
+            add_evidence=first.add_evidence,
+        )  # fmt: skip
 
     def transition(
         self,
@@ -96,8 +99,9 @@ class EnsembleKernel(dca.CategoricalNoiseKernel):
         assert isinstance(net, Ensemble) and (head is None or isinstance(head, Ensemble))
         adjustment = None if head is None else head.member(index)
         return dca.CategoricalNoiseKernel(
-            net.member(index), self.corruption, self.hold, self.carry_over, adjustment
-        )
+            net.member(index), self.corruption, self.hold, self.carry_over, adjustment,
+            add_evidence=self.add_evidence,
+        )  # fmt: skip
 
 
 class LawBatches:
