@@ -8,14 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 import discrete_ca as dca
-from benchmarks.laws import Law
+
+
+class Sampled(Protocol):
+    """A law that can be drawn from."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """S."""
+
+    def sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """States, (count, *S)."""
 
 
 class Ensemble(nn.Module):
@@ -107,7 +117,7 @@ class EnsembleKernel(dca.CategoricalNoiseKernel):
 class LawBatches:
     """Batches for `Trainer`: examples of the laws in turn, labelled by the law."""
 
-    def __init__(self, laws: Sequence[Law]) -> None:
+    def __init__(self, laws: Sequence[Sampled]) -> None:
         self.laws = laws
 
     def __call__(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -32,7 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import discrete_ca as dca
 from benchmarks import report
-from benchmarks.ensemble import EnsembleKernel, LawBatches
+from benchmarks.ensemble import EnsembleKernel, LawBatches, Sampled
 from benchmarks.laws import Law, patch_law, random_law
 from benchmarks.tabular import optimum
 from discrete_ca.corruption import Absorbing, Corruption, Ordinal, Uniform
@@ -108,7 +108,9 @@ def make_kernel(
     return dca.CategoricalNoiseKernel(net, corruption, hold, noise.carry_over, adjustment)
 
 
-def passes_a_step(kernel: dca.CategoricalNoiseKernel, phase: dca.Phase, law: Law) -> float:
+def passes_a_step(
+    kernel: dca.CategoricalNoiseKernel, phase: dca.Phase, law: Sampled
+) -> float:
     """Cost of one training step of a phase, in forwards of the denoiser."""
     frozen = phase.train == ("adjustment",)
     trunk = 1.0 if frozen else 3.0  # the pass whose gradient is taken
@@ -129,6 +131,40 @@ def passes_a_step(kernel: dca.CategoricalNoiseKernel, phase: dca.Phase, law: Law
     return cost
 
 
+def fit(
+    kernels: Sequence[dca.CategoricalNoiseKernel],
+    phases: Sequence[dca.Phase],
+    laws: Sequence[Sampled],
+    passes: int,
+    batch: int,
+    seed: int,
+    **settings: Any,
+) -> tuple[EnsembleKernel, dca.Trainer]:
+    """Train a kernel for each law, side by side; shares of phases are shares of the cost.
+
+    Args:
+        kernels: one a law, of one architecture.
+        phases: of the recipe.
+        laws: as many.
+        passes: the cost of a kernel, in forwards of its denoiser.
+        batch: examples a kernel and step.
+        seed: of the trainer.
+        **settings: more for its `TrainConfig`.
+    """
+    steps = [p.share * passes / passes_a_step(kernels[0], p, laws[0]) for p in phases]
+    total = sum(steps)
+    by_steps = tuple(
+        dca.Phase(p.objective, n / total, p.train, p.learning_rate)
+        for p, n in zip(phases, steps, strict=True)
+    )
+    side_by_side = EnsembleKernel.of(kernels)
+    config = dca.TrainConfig(
+        steps=round(total), batch_size=batch * len(laws), seed=seed, progress=False, **settings
+    )
+    schedule = dca.Schedule(by_steps)
+    return side_by_side, dca.Trainer(side_by_side, schedule, LawBatches(laws), config).fit()
+
+
 def train(
     kernels: Sequence[dca.CategoricalNoiseKernel],
     recipe: Recipe,
@@ -141,17 +177,7 @@ def train(
 
     Returns the trained kernels, in float64, and the seconds that each took.
     """
-    steps = [p.share * passes / passes_a_step(kernels[0], p, laws[0]) for p in recipe.phases]
-    total = sum(steps)
-    phases = tuple(
-        dca.Phase(p.objective, n / total, p.train, p.learning_rate)
-        for p, n in zip(recipe.phases, steps, strict=True)
-    )
-    side_by_side = EnsembleKernel.of(kernels)
-    config = dca.TrainConfig(
-        steps=round(total), batch_size=batch * len(laws), seed=seed, progress=False
-    )
-    trainer = dca.Trainer(side_by_side, dca.Schedule(phases), LawBatches(laws), config).fit()
+    side_by_side, trainer = fit(kernels, recipe.phases, laws, passes, batch, seed)
     trained = [side_by_side.member(i).double() for i in range(len(laws))]
     return trained, trainer.seconds / len(laws)
 
