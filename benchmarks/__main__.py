@@ -12,6 +12,7 @@ from benchmarks import (
     fuzz,
     kernel_part,
     kills,
+    planar,
     real_data,
     token_noise,
     training,
@@ -19,6 +20,6 @@ from benchmarks import (
 
 for benchmark in (
     exact_law, autoregressive, clipping, cost, kernel_part, training, token_noise, real_data,
-    kills, fuzz,
+    planar, kills, fuzz,
 ):  # fmt: skip
     benchmark.main(sys.argv[1:])

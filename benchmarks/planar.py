@@ -28,8 +28,9 @@ Learning rate, width and steps were chosen by held-out denoising loss at seed 10
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -41,35 +42,39 @@ from benchmarks import report
 from benchmarks.ensemble import LawBatches
 from benchmarks.exact_law import RECIPES, fit
 from benchmarks.planar_laws import BITS, LAWS, PlanarLaw
-from discrete_ca.metrics import HammingSimilarity
+from discrete_ca.metrics.distances import hamming
 
 LEVELS = (0.1, 0.3)
-STEPS = (10, 100, 1000)
 RECIPE_NAMES = ("denoising", "default (adjustment head)", "half denoising, half CA")
 METHODS = {
     f"{name}{', evidence' * evidence}": (RECIPES[name], evidence)
     for name in RECIPE_NAMES
     for evidence in (False, True)
 }
-LIMIT, REAL = "limit: denoising", "real data (floor)"
-WIDTH, RATE = 64, 5e-3
+LIMIT, REAL, ANNEALED = "limit: denoising", "real data (floor)", "annealed"
+WIDTH, RATE, EMA = 64, 5e-3, 0.995
 UNIT = 1e-4
 KEPT = 8
-_SIMILARITY = HammingSimilarity(0.1)
+NOISE = dca.corruption.Uniform(2)
+
+Row = dict[str, Any]
+GAMMA = 0.1
 
 
 # -- the measure ----------------------------------------------------------------------------------
+
+
+def similarity(x: Tensor, y: Tensor) -> float:
+    """Sum of exp(-0.1 d_H) over all pairs of rows; in float32, five times as fast as in float64."""
+    return float(hamming(x, y).mul_(-GAMMA).exp_().sum(dtype=torch.float64))
 
 
 def within(x: Tensor) -> float:
     """Mean similarity of states of different chains; x (T, C, D), T states of each of C chains."""
     times, chains, _ = x.shape
     rows = x.flatten(0, 1)
-    every = float(_SIMILARITY(rows, rows).sum())
-    own = sum(float(_SIMILARITY(chain, chain).sum()) for chain in x.unbind(1)) if times > 1 else 0.0
-    if times == 1:
-        own = float(chains)
-    return (every - own) / (times**2 * chains * (chains - 1))
+    own = sum(similarity(chain, chain) for chain in x.unbind(1)) if times > 1 else chains
+    return (similarity(rows, rows) - own) / (times**2 * chains * (chains - 1))
 
 
 class Reference:
@@ -84,7 +89,7 @@ class Reference:
 
     def mmd(self, x: Tensor) -> float:
         """The unbiased MMD^2 to states of independent chains, (T, C, D), in units of 1e-4."""
-        cross = float(_SIMILARITY(x.flatten(0, 1), self.y).mean())
+        cross = similarity(x.flatten(0, 1), self.y) / (x.shape[0] * x.shape[1] * len(self.y))
         return (within(x) + self.own - 2 * cross) / UNIT
 
 
@@ -123,12 +128,14 @@ class BestDenoiser(nn.Module):
         super().__init__()
         self.sites = torch.cat([torch.arange(kept), BITS + torch.arange(kept)])
         self.places = 2 ** torch.arange(2 * kept - 1, -1, -1)
-        self.tables = {b: [] for b in levels}  # type: dict[float, list[Tensor]]
-        for law in laws:
-            drawn = law.sample(draws, torch.Generator().manual_seed(7))
-            p = self._code(drawn).bincount(minlength=2 ** (2 * kept)) / draws
-            for b, tables in self.tables.items():
-                tables.append(self._context(p.double(), b))
+                self.tables: dict[float, Tensor] = {}
+        laws_of_bits = [self._count(law, draws) for law in laws]
+        for b in levels:
+            self.tables[b] = torch.stack([self._context(p, b) for p in laws_of_bits])
+
+    def _count(self, law: PlanarLaw, draws: int) -> Tensor:
+        code = self._code(law.sample(draws, torch.Generator().manual_seed(7)))
+        return code.bincount(minlength=2 ** len(self.sites)).double() / draws
 
     def _code(self, x: Tensor) -> Tensor:
         return (x[:, self.sites] * self.places).sum(1)
@@ -144,7 +151,7 @@ class BestDenoiser(nn.Module):
     def forward(self, x: Tensor, b: Tensor, label: Tensor | None = None) -> Tensor:
         """States (B, 32) at one of the levels to logits (B, 32, 2)."""
         assert label is not None
-        tables = torch.stack(self.tables[round(float(b[0]), 6)])
+        tables = self.tables[round(float(b[0]), 6)]
         out = torch.zeros(*x.shape, 2)
         out[:, self.sites, 1] = tables[label, self._code(x)]
         return out
@@ -165,100 +172,124 @@ def make_kernel(hold: float, head: bool, evidence: bool) -> dca.CategoricalNoise
     )
 
 
-def walk(
-    kernel: dca.CategoricalNoiseKernel,
-    x: Tensor,
-    level: float,
-    label: Tensor,
-    steps: Sequence[int],
-    members: int,
-    generator: torch.Generator,
-) -> Iterator[tuple[int, Tensor]]:
-    """Numbers of steps and the states there, (T, B, D): all at the first, then fewer chains."""
-    done = 0
-    for i, count in enumerate(steps):
-        times = {count} if i == 0 else {count * (11 + k) // 20 for k in range(10)}
-        if i == 1:
-            keep = max(2, len(x) // members // 10) * members
-            x, label = x[:keep], label[:keep]
-        kept = []
-        for state in dca.run(kernel, x, level, count - done, label=label, generator=generator):
-            x, done = state, done + 1
-            if done in times:
-                kept.append(state)
-        yield count, torch.stack(kept)
+@dataclass(frozen=True)
+class Protocol:
+    """How much is drawn for the measures.
+
+    Args:
+        data: states that samples are compared with.
+        chains: that start; a tenth of them go on after the first of the `steps`.
+        steps: after which the states are compared with data.
+        samples: of annealed sampling.
+        moves: of annealed sampling.
+        floors: comparisons of real data with real data.
+        draws: that the best denoiser is counted from.
+    """
+
+    data: int = 4000
+    chains: int = 1000
+    steps: tuple[int, ...] = (10, 100, 1000)
+    samples: int = 2000
+    moves: int = 16
+    floors: int = 8
+    draws: int = 1_000_000
 
 
-def measured(
-    kernel: dca.CategoricalNoiseKernel,
-    laws: Sequence[PlanarLaw],
-    chains: int,
-    references: dict[str, dict[float, Reference]],
-    steps: Sequence[int],
-    seed: int,
-) -> Iterator[dict[str, Any]]:
-    """One row for each member, level and number of steps."""
-    members, batches = len(laws), LawBatches(laws)
-
-    def row(i: int, level: float, count: int, states: Tensor, z: Tensor) -> dict[str, Any]:
-        here = references[laws[i].name]
-        own = slice(i, None, members)
-        return {
-            "member": i, "law": laws[i].name, "b": level, "steps": count,
-            "states": here[level].mmd(states[:, own]), "read-outs": here[0.0].mmd(z[:, own]),
-        }  # fmt: skip
-
-    for level in LEVELS:
-        g = torch.Generator().manual_seed(1000 + seed)
-        z, label = batches(chains * members, g)
-        x = kernel.corrupt(z, level, g)
-        start = [(0, x[None])]
-        for count, states in [*start, *walk(kernel, x, level, label, steps, members, g)]:
-            rows = label[: states.shape[1]]
-            read = [
-                dca.read_out(kernel, s, level, draw=True, label=rows, generator=g) for s in states
-            ]
-            for i in range(members):
-                yield row(i, level, count, states, torch.stack(read))
+QUICK = Protocol(100, 40, (2, 20), 20, 2, 2, 1000)
 
 
-def annealed(
-    kernel: dca.CategoricalNoiseKernel, members: int, count: int, moves: int, seed: int
-) -> Tensor:
-    """Samples (count, members, 32), and their cost in network evaluations."""
-    label = torch.arange(members).repeat(count)
-    g = torch.Generator().manual_seed(2000 + seed)
-    z: Tensor = dca.sample(
-        kernel, len(label), (2 * BITS,), moves=moves, correctors=1, label=label,
-        chunk=len(label), generator=g, progress=False,
-    )  # fmt: skip
-    return z.unflatten(0, (count, members))
+class Measures:
+    """What is compared with data of each law: clean ones at level 0, noised ones at the others.
+
+    Args:
+        laws: the laws.
+        protocol: how much is drawn.
+    """
+
+    def __init__(self, laws: Sequence[PlanarLaw], protocol: Protocol) -> None:
+        self.laws, self.protocol = laws, protocol
+        self.references: dict[tuple[str, float], Reference] = {}
+        for law, b in product(laws, (0.0, *LEVELS)):
+            g = torch.Generator().manual_seed(4000 + round(100 * b))
+            z = NOISE.sample(law.sample(protocol.data, g), b, g)
+            self.references[law.name, b] = Reference(z)
+
+    def mmd(self, law: PlanarLaw, level: float, x: Tensor) -> float:
+        """The measure for states (T, C, 32) of a level."""
+        return self.references[law.name, level].mmd(x)
+
+    def floor(self) -> Iterator[Row]:
+        """Real data in place of the samples."""
+        g = torch.Generator().manual_seed(3000)
+        for law, run in product(self.laws, range(self.protocol.floors)):
+            z = law.sample(self.protocol.chains, g)
+            clean = self.mmd(law, 0.0, z[None])
+            for b in LEVELS:
+                states = self.mmd(law, b, NOISE.sample(z, b, g)[None])
+                yield {"law": law.name, "seed": run, "b": b, "steps": 0,
+                       "states": states, "read-outs": clean}  # fmt: skip
+
+    def annealed(self, kernel: dca.CategoricalNoiseKernel, members: int) -> Tensor:
+        """Samples of each member, (N, members, 32)."""
+        count = self.protocol.samples
+        label = torch.arange(members).repeat(count)
+        z: Tensor = dca.sample(
+            kernel, len(label), (2 * BITS,), moves=self.protocol.moves, correctors=1, label=label,
+            chunk=len(label), generator=torch.Generator().manual_seed(2000), progress=False,
+        )  # fmt: skip
+        return z.unflatten(0, (count, members))
+
+    def rows(self, kernel: dca.CategoricalNoiseKernel, members: int) -> Iterator[Row]:
+        """A row for each member, level and number of steps; member i is of law i modulo their number."""
+        own = [self.laws[i % len(self.laws)] for i in range(members)]
+        for b in LEVELS:
+            g = torch.Generator().manual_seed(1000)
+            z, label = LawBatches(own)(self.protocol.chains * members, g)
+            x = kernel.corrupt(z, b, g)
+            for steps, states in self._walk(kernel, x, b, label, members, g):
+                told = label[: states.shape[1]]
+                read = torch.stack([
+                    dca.read_out(kernel, s, b, draw=True, label=told, generator=g) for s in states
+                ])  # fmt: skip
+                for i, law in enumerate(own):
+                    yield {"law": law.name, "seed": i // len(self.laws), "b": b, "steps": steps,
+                           "states": self.mmd(law, b, states[:, i::members]),
+                           "read-outs": self.mmd(law, 0.0, read[:, i::members])}  # fmt: skip
+
+    def _walk(
+        self,
+        kernel: dca.CategoricalNoiseKernel,
+        x: Tensor,
+        level: float,
+        label: Tensor,
+        members: int,
+        generator: torch.Generator,
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Numbers of steps and the states there, (T, B, 32)."""
+        yield 0, x[None]
+        first, *later = self.protocol.steps
+        done = 0
+        for steps in (first, *later):
+            times = {steps} if steps == first else {steps * (11 + k) // 20 for k in range(10)}
+            kept = []
+            for state in dca.run(
+                kernel, x, level, steps - done, label=label, generator=generator
+            ):
+                x, done = state, done + 1
+                if done in times:
+                    kept.append(state)
+            yield steps, torch.stack(kept)
+            if steps == first:
+                fewer = self.protocol.chains // 10 * members
+                x, label = x[:fewer], label[:fewer]
 
 
 # -- the table ------------------------------------------------------------------------------------
 
 
-def floor(
-    laws: Sequence[PlanarLaw], references: dict[str, dict[float, Reference]], count: int, runs: int
-) -> Iterator[dict[str, Any]]:
-    """Real data in place of the samples."""
-    noise = dca.corruption.Uniform(2)
-    for law in laws:
-        g = torch.Generator().manual_seed(3000)
-        for run in range(runs):
-            z = law.sample(count, g)
-            clean = references[law.name][0.0].mmd(z[None])
-            for b in LEVELS:
-                states = references[law.name][b].mmd(noise.sample(z, b, g)[None])
-                yield {
-                    "method": REAL, "law": law.name, "seed": run, "b": b, "steps": 0,
-                    "states": states, "read-outs": clean,
-                }  # fmt: skip
-
-
-def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def summarise(rows: list[Row]) -> list[Row]:
     """Means over seeds, and their standard deviations."""
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         key = (row["method"], row["b"], row["steps"], row["law"])
         groups.setdefault(key, []).append(row)
@@ -270,24 +301,25 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             if values:
                 line[name] = statistics.mean(values)
                 line[f"{name} sd"] = statistics.stdev(values) if len(values) > 1 else 0.0
+        line["training seconds"] = found[0].get("training seconds", 0.0)
         table.append({**line, "runs": len(found)})
     return table
 
 
 def picture(parts: dict[str, Tensor], laws: Sequence[PlanarLaw], place: Path) -> None:
-    """Points of each law, a column each; a row for each part, (N, laws, 32)."""
+    """Points of each law, a column each; a line for each part, (N, laws, 32)."""
     from matplotlib.figure import Figure
 
-    figure = Figure((1.35 * len(laws), 1.45 * len(parts)), layout="tight")
+    figure = Figure((1.35 * len(laws), 1.4 * len(parts)), layout="tight")
     axes = figure.subplots(len(parts), len(laws), squeeze=False)
     for (name, states), line in zip(parts.items(), axes, strict=True):
         for i, (law, at) in enumerate(zip(laws, line, strict=True)):
-            at.scatter(*law.decode(states[:, i]).T, s=0.5, c="black", linewidths=0)
+            at.scatter(*law.decode(states[:, i]).T, s=0.6, c="black", linewidths=0)
             at.set(xlim=(-4, 4), ylim=(-4, 4), xticks=[], yticks=[], aspect="equal")
-            if at in axes[0]:
-                at.set_title(law.name, fontsize=7)
-        line[0].set_ylabel(name, fontsize=6)
-    figure.savefig(place, dpi=100)
+        line[0].set_ylabel(name.replace(" (", "\n(").replace(", ", ",\n"), fontsize=6)
+    for law, at in zip(laws, axes[0], strict=True):
+        at.set_title(law.name, fontsize=7)
+    figure.savefig(place, dpi=90)
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -299,62 +331,48 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--passes", type=int, default=4500, help="cost of a network")
     parser.add_argument("--batch", type=int, default=64, help="examples a network and step")
     given = report.parse(parser, argv)
-    laws, steps, moves = list(LAWS.values()), STEPS, 16
-    sizes = {"data": 4000, "chains": 1000, "samples": 2000, "floors": 20, "draws": 1_000_000}
-    ema = 0.995
+    laws, protocol = list(LAWS.values()), Protocol()
+    methods = given.methods or [LIMIT, *METHODS]
     if given.quick:
-        laws, steps, moves, given.seeds, given.passes, given.batch = laws[:2], (2, 4), 2, 1, 60, 16
-        sizes = {"data": 100, "chains": 20, "samples": 20, "floors": 2, "draws": 1000}
-        given.methods = given.methods or [*METHODS][1:4] + [LIMIT]
-    folder = Path(given.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    references: dict[str, dict[float, Reference]] = {}
-    noise = dca.corruption.Uniform(2)
-    for law in laws:
-        g = torch.Generator().manual_seed(4000)
-        levels = {b: law.sample(sizes["data"], g) for b in (0.0, *LEVELS)}
-        references[law.name] = {b: Reference(noise.sample(z, b, g)) for b, z in levels.items()}
-    rows = [*floor(laws, references, sizes["chains"], sizes["floors"])]
-    seeds, every = range(given.seeds), [*laws] * given.seeds
-    data, _ = LawBatches(laws)(sizes["chains"] * len(laws), torch.Generator().manual_seed(0))
-    drawn = {"data": data.unflatten(0, (-1, len(laws)))}
-    for method in given.methods or [*METHODS, LIMIT]:
-        seconds, found = 0.0, []
-        kernel: dca.CategoricalNoiseKernel
+        laws, protocol, given.seeds, given.passes, given.batch = laws[:2], QUICK, 1, 60, 16
+        methods = given.methods or [LIMIT, *list(METHODS)[1:4]]
+    measures = Measures(laws, protocol)
+    rows = [{"method": REAL, **row} for row in measures.floor()]
+    report.append("planar", rows, given.folder)
+    data = [law.sample(protocol.samples, torch.Generator().manual_seed(0)) for law in laws]
+    drawn = {"data": torch.stack(data, 1)}
+    for method in methods:
+        found, about = [], {"method": method}
         if method == LIMIT:
-            kernel = dca.CategoricalNoiseKernel(
-                BestDenoiser(laws, LEVELS, draws=sizes["draws"]), noise, given.hold,
-                add_evidence=True,
-            )  # fmt: skip
-            members = laws
+            best = BestDenoiser(laws, LEVELS, draws=protocol.draws)
+            kernel = dca.CategoricalNoiseKernel(best, NOISE, given.hold, add_evidence=True)
+            members = len(laws)
         else:
             recipe, evidence = METHODS[method]
             torch.manual_seed(0)
+            every = laws * given.seeds
             alone = [make_kernel(given.hold, recipe.head, evidence) for _ in every]
             kernel, trainer = fit(
                 alone, recipe.phases, every, given.passes, given.batch, 0,
-                learning_rate=RATE, ema=ema,
+                learning_rate=RATE, ema=EMA,
             )  # fmt: skip
-            seconds, members = trainer.seconds / len(every), every
-            samples = annealed(kernel, len(every), sizes["samples"], moves, 0)
-            drawn[method] = samples[: sizes["chains"], : len(laws)]
+            members = len(every)
+            about["training seconds"] = round(trainer.seconds / members, 2)
+            z = measures.annealed(kernel, members)
+            drawn[method] = z[:, : len(laws)]
             for i, law in enumerate(every):
-                mmd = references[law.name][0.0].mmd(samples[None, :, i])
-                found.append({"member": i, "law": law.name, "b": 0.0, "steps": "annealed",
-                              "read-outs": mmd})  # fmt: skip
-        begun = time.monotonic()
-        found += measured(kernel, members, sizes["chains"], references, steps, 0)
-        for row in found:
-            row["seed"] = row.pop("member") // len(laws)
-            rows.append({"method": method, **row, "training seconds": round(seconds, 2)})
+                found.append({"law": law.name, "seed": i // len(laws), "b": 0.0, "steps": ANNEALED,
+                              "read-outs": measures.mmd(law, 0.0, z[None, :, i])})  # fmt: skip
+        found += measures.rows(kernel, members)
+        rows += [{**about, **row} for row in found]
         report.append("planar", rows[-len(found) :], given.folder)
         if not given.quick:
-            took = time.monotonic() - begun
-            print(f"{method}: {seconds:.1f} s a network, chains {took:.0f} s", flush=True)
-    picture(drawn, laws, folder / "planar.png")
+            print(f"{len(rows)} rows: {about}", flush=True)
+    picture(drawn, laws, Path(given.folder) / "planar.png")
     written = report.write(
         "planar", summarise(rows), given.folder, hold=given.hold, passes=given.passes,
-        batch=given.batch, width=WIDTH, learning_rate=RATE, seeds=len(seeds), moves=moves,
+        batch=given.batch, width=WIDTH, learning_rate=RATE, seeds=given.seeds,
+        **asdict(protocol),
     )  # fmt: skip
     return {**written, "raw": rows}
 
