@@ -27,6 +27,7 @@ Learning rate, width and steps were chosen by held-out denoising loss at seed 10
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -56,9 +57,9 @@ WIDTH, RATE, EMA = 64, 5e-3, 0.995
 UNIT = 1e-4
 KEPT = 8
 NOISE = dca.corruption.Uniform(2)
+GAMMA = 0.1
 
 Row = dict[str, Any]
-GAMMA = 0.1
 
 
 # -- the measure ----------------------------------------------------------------------------------
@@ -322,6 +323,67 @@ def picture(parts: dict[str, Tensor], laws: Sequence[PlanarLaw], place: Path) ->
     figure.savefig(place, dpi=90)
 
 
+class Record:
+    """Rows and samples so far, on disk: `--resume` goes on where a run was stopped.
+
+    Args:
+        folder: where they are.
+        resume: keep what is there.
+    """
+
+    def __init__(self, folder: str, resume: bool) -> None:
+        self.folder = folder
+        self.rows: list[Row] = []
+        self.samples: dict[str, Tensor] = {}
+        place = Path(folder)
+        if not resume:
+            (place / "planar.jsonl").unlink(missing_ok=True)
+        elif (place / "planar.jsonl").exists():
+            lines = (place / "planar.jsonl").read_text(encoding="utf-8").splitlines()
+            self.rows = [json.loads(line) for line in lines]
+            self.samples = torch.load(place / "samples.pt")
+
+    def has(self, method: str) -> bool:
+        """Whether a method was measured."""
+        return any(row["method"] == method for row in self.rows)
+
+    def add(self, method: str, rows: Sequence[Row], samples: Tensor | None = None) -> None:
+        """Keep the rows of a method, and samples (N, laws, 32) to draw."""
+        named = [{"method": method, **row} for row in rows]
+        self.rows += named
+        if samples is not None:
+            self.samples[method] = samples.to(torch.int8)
+        report.append("planar", named, self.folder)
+        torch.save(self.samples, Path(self.folder) / "samples.pt")
+
+
+def run(
+    method: str, measures: Measures, seeds: int, hold: float, passes: int, batch: int
+) -> tuple[list[Row], Tensor | None]:
+    """The rows of a method and, where it has any, annealed samples of the first seed."""
+    laws = measures.laws
+    if method == LIMIT:
+        best = BestDenoiser(laws, LEVELS, draws=measures.protocol.draws)
+        exact = dca.CategoricalNoiseKernel(best, NOISE, hold, add_evidence=True)
+        return [*measures.rows(exact, len(laws))], None
+    recipe, evidence = METHODS[method]
+    every = [*laws] * seeds
+    torch.manual_seed(0)
+    alone = [make_kernel(hold, recipe.head, evidence) for _ in every]
+    kernel, trainer = fit(
+        alone, recipe.phases, every, passes, batch, 0, learning_rate=RATE, ema=EMA
+    )
+    z = measures.annealed(kernel, len(every))
+    rows: list[Row] = [
+        {"law": law.name, "seed": i // len(laws), "b": 0.0, "steps": ANNEALED,
+         "read-outs": measures.mmd(law, 0.0, z[None, :, i])}
+        for i, law in enumerate(every)
+    ]  # fmt: skip
+    rows += measures.rows(kernel, len(every))
+    seconds = round(trainer.seconds / len(every), 2)
+    return [{**row, "training seconds": seconds} for row in rows], z[:, : len(laws)]
+
+
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run it and write its report and picture."""
     parser = report.parser(__doc__, quick="two laws, hardly any training")
@@ -330,51 +392,31 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--passes", type=int, default=4500, help="cost of a network")
     parser.add_argument("--batch", type=int, default=64, help="examples a network and step")
+    parser.add_argument("--resume", action="store_true", help="keep the methods measured before")
     given = report.parse(parser, argv)
     laws, protocol = list(LAWS.values()), Protocol()
     methods = given.methods or [LIMIT, *METHODS]
     if given.quick:
         laws, protocol, given.seeds, given.passes, given.batch = laws[:2], QUICK, 1, 60, 16
         methods = given.methods or [LIMIT, *list(METHODS)[1:4]]
-    measures = Measures(laws, protocol)
-    rows = [{"method": REAL, **row} for row in measures.floor()]
-    report.append("planar", rows, given.folder)
-    data = [law.sample(protocol.samples, torch.Generator().manual_seed(0)) for law in laws]
-    drawn = {"data": torch.stack(data, 1)}
+    measures, record = Measures(laws, protocol), Record(given.folder, given.resume)
+    if not record.has(REAL):
+        g = torch.Generator().manual_seed(0)
+        data = torch.stack([law.sample(protocol.samples, g) for law in laws], 1)
+        record.add(REAL, [*measures.floor()], data)
     for method in methods:
-        found, about = [], {"method": method}
-        if method == LIMIT:
-            best = BestDenoiser(laws, LEVELS, draws=protocol.draws)
-            kernel = dca.CategoricalNoiseKernel(best, NOISE, given.hold, add_evidence=True)
-            members = len(laws)
-        else:
-            recipe, evidence = METHODS[method]
-            torch.manual_seed(0)
-            every = laws * given.seeds
-            alone = [make_kernel(given.hold, recipe.head, evidence) for _ in every]
-            kernel, trainer = fit(
-                alone, recipe.phases, every, given.passes, given.batch, 0,
-                learning_rate=RATE, ema=EMA,
-            )  # fmt: skip
-            members = len(every)
-            about["training seconds"] = round(trainer.seconds / members, 2)
-            z = measures.annealed(kernel, members)
-            drawn[method] = z[:, : len(laws)]
-            for i, law in enumerate(every):
-                found.append({"law": law.name, "seed": i // len(laws), "b": 0.0, "steps": ANNEALED,
-                              "read-outs": measures.mmd(law, 0.0, z[None, :, i])})  # fmt: skip
-        found += measures.rows(kernel, members)
-        rows += [{**about, **row} for row in found]
-        report.append("planar", rows[-len(found) :], given.folder)
-        if not given.quick:
-            print(f"{len(rows)} rows: {about}", flush=True)
-    picture(drawn, laws, Path(given.folder) / "planar.png")
+        if not record.has(method):
+            found = run(method, measures, given.seeds, given.hold, given.passes, given.batch)
+            record.add(method, *found)
+            if not given.quick:
+                print(f"{len(record.rows)} rows: {method}", flush=True)
+    picture(record.samples, laws, Path(given.folder) / "planar.png")
     written = report.write(
-        "planar", summarise(rows), given.folder, hold=given.hold, passes=given.passes,
+        "planar", summarise(record.rows), given.folder, hold=given.hold, passes=given.passes,
         batch=given.batch, width=WIDTH, learning_rate=RATE, seeds=given.seeds,
         **asdict(protocol),
     )  # fmt: skip
-    return {**written, "raw": rows}
+    return {**written, "raw": record.rows}
 
 
 if __name__ == "__main__":

@@ -82,7 +82,10 @@ def test_the_best_denoiser_is_bayes_rule():
 
 
 def test_a_table_of_all_methods(tmp_path):
-    found = planar.main(["--quick", "--folder", str(tmp_path)])
+    words = ["--quick", "--folder", str(tmp_path)]
+    part = planar.main([*words, "--methods", planar.LIMIT])["raw"]
+    found = planar.main([*words, "--resume"])
+    assert found["raw"][: len(part)] == part
     methods = {row["method"] for row in found["rows"]}
     assert planar.REAL in methods and planar.LIMIT in methods and len(methods) == 5
     steps = {row["steps"] for row in found["rows"] if row["method"] == planar.LIMIT}
