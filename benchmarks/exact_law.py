@@ -108,9 +108,7 @@ def make_kernel(
     return dca.CategoricalNoiseKernel(net, corruption, hold, noise.carry_over, adjustment)
 
 
-def passes_a_step(
-    kernel: dca.CategoricalNoiseKernel, phase: dca.Phase, law: Sampled
-) -> float:
+def passes_a_step(kernel: dca.CategoricalNoiseKernel, phase: dca.Phase, law: Sampled) -> float:
     """Cost of one training step of a phase, in forwards of the denoiser."""
     frozen = phase.train == ("adjustment",)
     trunk = 1.0 if frozen else 3.0  # the pass whose gradient is taken

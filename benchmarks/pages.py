@@ -65,7 +65,7 @@ def exact_law(rows: list[Row]) -> Iterator[str]:
 
 
 def planar(rows: list[Row]) -> Iterator[str]:
-    """For states and read-outs of each level: a method and number of steps a line, laws side by side."""
+    """States and read-outs of each level: a method and number of steps a line, laws beside."""
     laws = list(dict.fromkeys(row["law"] for row in rows))
     for name, b in product(("states", "read-outs"), sorted({row["b"] for row in rows})):
         here = [row for row in rows if row["b"] == b and name in row]
@@ -90,6 +90,9 @@ def plain(rows: list[Row]) -> Iterator[str]:
     yield table(names, [[shown(row.get(name, "")) for name in names] for row in rows]) + "\n"
 
 
+_TABLES = {"exact_law": exact_law, "planar": planar}
+
+
 def page(folder: Path) -> str:
     """The page, from all reports in a folder."""
     parts = [_HEAD]
@@ -100,7 +103,9 @@ def page(folder: Path) -> str:
         parts.append(
             f"\n## {path.stem}\n\n`python -m benchmarks.{report['benchmark']}`: {settings}.\n\n"
         )
-        parts += {"exact_law": exact_law, "planar": planar}.get(report["benchmark"], plain)(report["rows"])
+        parts += {"exact_law": exact_law, "planar": planar}.get(report["benchmark"], plain)(
+            report["rows"]
+        )
     return "".join(parts).rstrip() + "\n"
 
 

@@ -2,17 +2,17 @@ r"""Chains on the seven planar laws of 32 bits, compared with data as the litera
 
 Networks of one architecture are trained for the same cost in network passes (as in
 `benchmarks.exact_law`): by denoising, by the default schedule with an adjustment head, and by half
-denoising, half contrastive adjustment; each with and without `add_evidence`. All laws and seeds of a
-method are trained side by side. Then, for each level b, chains at the hold that they were trained at
-start from held-out data, and after 10, 100 and 1,000 steps two things are compared with data:
+denoising, half contrastive adjustment; each with and without `add_evidence`. All laws and seeds of
+a method are trained side by side. Then, for each level b, chains at the hold that they were trained
+at start from held-out data, and after 10, 100 and 1,000 steps two things are compared with data:
 
 * states, with data noised to the same level: the claim of stationarity itself;
-* read-outs (draws of p(z|x)), with clean data: this also holds what one read-out costs, which 0 steps
-  show.
+* read-outs (draws of p(z|x)), with clean data: this also holds what one read-out costs, which
+  0 steps show.
 
-"Annealed" are samples of `dca.sample`. "Limit: denoising" is the chain of the best denoiser there can
-be, no network: exact marginals p(z_i|x), computed with the leading 8 bits of each coordinate, the
-others being noise to a denoiser.
+"Annealed" are samples of `dca.sample`. "Limit: denoising" is the chain of the best denoiser there
+can be, no network: exact marginals p(z_i|x), computed with the leading 8 bits of each coordinate,
+the others being noise to it.
 
 The measure is the unbiased MMD^2 with the similarity exp(-0.1 d_H), in units of 1e-4 (Zhang et al.
 2022, arXiv 2202.01361). It is taken between 1,000 states and 4,000 of data: after 10 steps those of
@@ -129,7 +129,7 @@ class BestDenoiser(nn.Module):
         super().__init__()
         self.sites = torch.cat([torch.arange(kept), BITS + torch.arange(kept)])
         self.places = 2 ** torch.arange(2 * kept - 1, -1, -1)
-                self.tables: dict[float, Tensor] = {}
+        self.tables: dict[float, Tensor] = {}
         laws_of_bits = [self._count(law, draws) for law in laws]
         for b in levels:
             self.tables[b] = torch.stack([self._context(p, b) for p in laws_of_bits])
@@ -241,7 +241,7 @@ class Measures:
         return z.unflatten(0, (count, members))
 
     def rows(self, kernel: dca.CategoricalNoiseKernel, members: int) -> Iterator[Row]:
-        """A row for each member, level and number of steps; member i is of law i modulo their number."""
+        """A row for each member, level and number of steps; laws take turns among members."""
         own = [self.laws[i % len(self.laws)] for i in range(members)]
         for b in LEVELS:
             g = torch.Generator().manual_seed(1000)
@@ -273,9 +273,7 @@ class Measures:
         for steps in (first, *later):
             times = {steps} if steps == first else {steps * (11 + k) // 20 for k in range(10)}
             kept = []
-            for state in dca.run(
-                kernel, x, level, steps - done, label=label, generator=generator
-            ):
+            for state in dca.run(kernel, x, level, steps - done, label=label, generator=generator):
                 x, done = state, done + 1
                 if done in times:
                     kept.append(state)

@@ -1,11 +1,11 @@
 r"""The seven planar laws of the literature on discrete energy-based models, in 32 bits.
 
-A point of the plane is written as a sign and 15 Gray-coded bits of magnitude a coordinate: the steps
-between neighbouring magnitudes flip one bit. Laws, scales and code are those of Dai et al. 2020
-(arXiv 2011.05363), whose laws are FFJORD's (Grathwohl et al. 2018, arXiv 1810.01367), used since by
-Zhang et al. 2022 (EB-GFN, arXiv 2202.01361) and Schröder et al. 2023 (arXiv 2307.07595). Two things
-differ: arms, classes and angles that are dealt out evenly there are drawn at random here, each point
-by itself, which is the same law of a point; and all randomness is one generator's.
+A point of the plane is written as a sign and 15 Gray-coded bits of magnitude a coordinate: the
+steps between neighbouring magnitudes flip one bit. Laws, scales and code are those of Dai et al.
+2020 (arXiv 2011.05363), whose laws are FFJORD's (Grathwohl et al. 2018, arXiv 1810.01367), used
+since by Zhang et al. 2022 (EB-GFN, arXiv 2202.01361) and Schröder et al. 2023 (arXiv 2307.07595).
+Two things differ: arms, classes and angles that are dealt out evenly there are drawn at random
+here, each point by itself, which is the same law of a point; and all randomness is one generator's.
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ class PlanarLaw:
 
         Example:
             >>> law = LAWS["moons"]
-            >>> law.encode(torch.tensor([[3 / law.scale, -3.5 / law.scale]]))[0, [0, 14, 15, 16, 31]]
+            >>> point = torch.tensor([[3.5, -3.5]]) / law.scale
+            >>> law.encode(point)[0, [0, 14, 15, 16, 31]]
             tensor([0, 1, 0, 1, 0])
         """
         most = 2 ** (BITS - 1) - 1
