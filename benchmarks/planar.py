@@ -15,9 +15,10 @@ can be, no network: exact marginals p(z_i|x), computed with the leading 8 bits o
 the others being noise to it.
 
 The measure is the unbiased MMD^2 with the similarity exp(-0.1 d_H), in units of 1e-4 (Zhang et al.
-2022, arXiv 2202.01361). It is taken between 1,000 states and 4,000 of data: after 10 steps those of
-1,000 chains, later 100 chains at 10 times evenly spaced over the second half of the steps, no two
-states of one chain being paired, which keeps it unbiased. Its mean is 0 where the laws are equal;
+2022, arXiv 2202.01361). It is taken between 1,000 states or more and 4,000 of data: after 10 steps
+those of 1,000 chains, then those of 300 chains at 4 times of the second half of 100 steps, and of
+50 chains at 20 times of that of 1,000. No two states of one chain are paired, which keeps it
+unbiased. Its mean is 0 where the laws are equal;
 real data in place of the samples give the floor.
 
     python -m benchmarks.planar [--quick] [--hold 0.5]
@@ -52,10 +53,10 @@ METHODS = {
     for name in RECIPE_NAMES
     for evidence in (False, True)
 }
-LIMIT, REAL, ANNEALED = "limit: denoising", "real data (floor)", "annealed"
+LIMIT, FAST = "limit: denoising", "limit: denoising, hold 0"
+REAL, ANNEALED = "real data (floor)", "annealed"
 WIDTH, RATE, EMA = 64, 5e-3, 0.995
 UNIT = 1e-4
-KEPT = 8
 NOISE = dca.corruption.Uniform(2)
 GAMMA = 0.1
 
@@ -123,8 +124,8 @@ class BestDenoiser(nn.Module):
         self,
         laws: Sequence[PlanarLaw],
         levels: Sequence[float],
-        kept: int = KEPT,
-        draws: int = 1_000_000,
+        kept: int,
+        draws: int,
     ) -> None:
         super().__init__()
         self.sites = torch.cat([torch.arange(kept), BITS + torch.arange(kept)])
@@ -179,24 +180,25 @@ class Protocol:
 
     Args:
         data: states that samples are compared with.
-        chains: that start; a tenth of them go on after the first of the `steps`.
-        steps: after which the states are compared with data.
+        stops: numbers of steps after which states are compared with data; how many chains go so
+            far, and at how many times, evenly spaced over the second half of the steps.
         samples: of annealed sampling.
         moves: of annealed sampling.
         floors: comparisons of real data with real data.
         draws: that the best denoiser is counted from.
+        kept: leading bits a coordinate that it does not take for noise.
     """
 
     data: int = 4000
-    chains: int = 1000
-    steps: tuple[int, ...] = (10, 100, 1000)
-    samples: int = 2000
+    stops: tuple[tuple[int, int, int], ...] = ((10, 1000, 1), (100, 300, 4), (1000, 50, 20))
+    samples: int = 1000
     moves: int = 16
     floors: int = 8
     draws: int = 1_000_000
+    kept: int = 8
 
 
-QUICK = Protocol(100, 40, (2, 20), 20, 2, 2, 1000)
+QUICK = Protocol(100, ((2, 20, 1), (6, 4, 2)), 20, 2, 2, 1000, 4)
 
 
 class Measures:
@@ -223,29 +225,31 @@ class Measures:
         """Real data in place of the samples."""
         g = torch.Generator().manual_seed(3000)
         for law, run in product(self.laws, range(self.protocol.floors)):
-            z = law.sample(self.protocol.chains, g)
+            z = law.sample(self.protocol.stops[0][1], g)
             clean = self.mmd(law, 0.0, z[None])
             for b in LEVELS:
                 states = self.mmd(law, b, NOISE.sample(z, b, g)[None])
                 yield {"law": law.name, "seed": run, "b": b, "steps": 0,
                        "states": states, "read-outs": clean}  # fmt: skip
 
-    def annealed(self, kernel: dca.CategoricalNoiseKernel, members: int) -> Tensor:
+    def annealed(self, kernel: dca.CategoricalNoiseKernel, members: int, seed: int) -> Tensor:
         """Samples of each member, (N, members, 32)."""
         count = self.protocol.samples
         label = torch.arange(members).repeat(count)
         z: Tensor = dca.sample(
             kernel, len(label), (2 * BITS,), moves=self.protocol.moves, correctors=1, label=label,
-            chunk=len(label), generator=torch.Generator().manual_seed(2000), progress=False,
+            chunk=len(label), generator=torch.Generator().manual_seed(2000 + seed), progress=False,
         )  # fmt: skip
         return z.unflatten(0, (count, members))
 
-    def rows(self, kernel: dca.CategoricalNoiseKernel, members: int) -> Iterator[Row]:
+    def rows(
+        self, kernel: dca.CategoricalNoiseKernel, members: int, first_seed: int = 0
+    ) -> Iterator[Row]:
         """A row for each member, level and number of steps; laws take turns among members."""
         own = [self.laws[i % len(self.laws)] for i in range(members)]
         for b in LEVELS:
-            g = torch.Generator().manual_seed(1000)
-            z, label = LawBatches(own)(self.protocol.chains * members, g)
+            g = torch.Generator().manual_seed(1000 + first_seed)
+            z, label = LawBatches(own)(self.protocol.stops[0][1] * members, g)
             x = kernel.corrupt(z, b, g)
             for steps, states in self._walk(kernel, x, b, label, members, g):
                 told = label[: states.shape[1]]
@@ -253,7 +257,7 @@ class Measures:
                     dca.read_out(kernel, s, b, draw=True, label=told, generator=g) for s in states
                 ])  # fmt: skip
                 for i, law in enumerate(own):
-                    yield {"law": law.name, "seed": i // len(self.laws), "b": b, "steps": steps,
+                    yield {"law": law.name, "seed": first_seed + i // len(self.laws), "b": b, "steps": steps,
                            "states": self.mmd(law, b, states[:, i::members]),
                            "read-outs": self.mmd(law, 0.0, read[:, i::members])}  # fmt: skip
 
@@ -268,19 +272,16 @@ class Measures:
     ) -> Iterator[tuple[int, Tensor]]:
         """Numbers of steps and the states there, (T, B, 32)."""
         yield 0, x[None]
-        first, *later = self.protocol.steps
         done = 0
-        for steps in (first, *later):
-            times = {steps} if steps == first else {steps * (11 + k) // 20 for k in range(10)}
+        for steps, chains, count in self.protocol.stops:
+            x, label = x[: chains * members], label[: chains * members]
+            times = {steps - steps // 2 * k // count for k in range(count)}
             kept = []
             for state in dca.run(kernel, x, level, steps - done, label=label, generator=generator):
                 x, done = state, done + 1
                 if done in times:
                     kept.append(state)
             yield steps, torch.stack(kept)
-            if steps == first:
-                fewer = self.protocol.chains // 10 * members
-                x, label = x[:fewer], label[:fewer]
 
 
 # -- the table ------------------------------------------------------------------------------------
@@ -341,43 +342,43 @@ class Record:
             self.rows = [json.loads(line) for line in lines]
             self.samples = torch.load(place / "samples.pt")
 
-    def has(self, method: str) -> bool:
-        """Whether a method was measured."""
-        return any(row["method"] == method for row in self.rows)
+    def has(self, method: str, seed: int) -> bool:
+        """Whether a method was measured at a seed."""
+        return any(row["method"] == method and row["seed"] == seed for row in self.rows)
 
     def add(self, method: str, rows: Sequence[Row], samples: Tensor | None = None) -> None:
         """Keep the rows of a method, and samples (N, laws, 32) to draw."""
         named = [{"method": method, **row} for row in rows]
         self.rows += named
         if samples is not None:
-            self.samples[method] = samples.to(torch.int8)
+            self.samples.setdefault(method, samples.to(torch.int8))
         report.append("planar", named, self.folder)
         torch.save(self.samples, Path(self.folder) / "samples.pt")
 
 
 def run(
-    method: str, measures: Measures, seeds: int, hold: float, passes: int, batch: int
+    method: str, measures: Measures, seeds: range, hold: float, passes: int, batch: int
 ) -> tuple[list[Row], Tensor | None]:
     """The rows of a method and, where it has any, annealed samples of the first seed."""
     laws = measures.laws
-    if method == LIMIT:
-        best = BestDenoiser(laws, LEVELS, draws=measures.protocol.draws)
-        exact = dca.CategoricalNoiseKernel(best, NOISE, hold, add_evidence=True)
+    if method in (LIMIT, FAST):
+        best = BestDenoiser(laws, LEVELS, measures.protocol.kept, measures.protocol.draws)
+        exact = dca.CategoricalNoiseKernel(best, NOISE, hold * (method == LIMIT), add_evidence=True)
         return [*measures.rows(exact, len(laws))], None
     recipe, evidence = METHODS[method]
-    every = [*laws] * seeds
-    torch.manual_seed(0)
+    every, first = [*laws] * len(seeds), seeds.start
+    torch.manual_seed(first)
     alone = [make_kernel(hold, recipe.head, evidence) for _ in every]
     kernel, trainer = fit(
-        alone, recipe.phases, every, passes, batch, 0, learning_rate=RATE, ema=EMA
+        alone, recipe.phases, every, passes, batch, first, learning_rate=RATE, ema=EMA
     )
-    z = measures.annealed(kernel, len(every))
+    z = measures.annealed(kernel, len(every), first)
     rows: list[Row] = [
-        {"law": law.name, "seed": i // len(laws), "b": 0.0, "steps": ANNEALED,
+        {"law": law.name, "seed": first + i // len(laws), "b": 0.0, "steps": ANNEALED,
          "read-outs": measures.mmd(law, 0.0, z[None, :, i])}
         for i, law in enumerate(every)
     ]  # fmt: skip
-    rows += measures.rows(kernel, len(every))
+    rows += measures.rows(kernel, len(every), first)
     seconds = round(trainer.seconds / len(every), 2)
     return [{**row, "training seconds": seconds} for row in rows], z[:, : len(laws)]
 
@@ -385,33 +386,35 @@ def run(
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run it and write its report and picture."""
     parser = report.parser(__doc__, quick="two laws, hardly any training")
-    parser.add_argument("--methods", nargs="+", choices=[*METHODS, LIMIT])
+    parser.add_argument("--methods", nargs="+", choices=[*METHODS, LIMIT, FAST])
     parser.add_argument("--hold", type=float, default=0.5)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--passes", type=int, default=4500, help="cost of a network")
+    parser.add_argument("--first-seed", type=int, default=0, help="100 and up: for tuning")
+    parser.add_argument("--passes", type=int, default=3000, help="cost of a network")
     parser.add_argument("--batch", type=int, default=64, help="examples a network and step")
     parser.add_argument("--resume", action="store_true", help="keep the methods measured before")
     given = report.parse(parser, argv)
     laws, protocol = list(LAWS.values()), Protocol()
-    methods = given.methods or [LIMIT, *METHODS]
+    methods = given.methods or [LIMIT, FAST, *METHODS]
     if given.quick:
-        laws, protocol, given.seeds, given.passes, given.batch = laws[:2], QUICK, 1, 60, 16
-        methods = given.methods or [LIMIT, *list(METHODS)[1:4]]
+        laws, protocol, given.seeds, given.passes, given.batch = laws[:2], QUICK, 1, 30, 16
+        methods = given.methods or [LIMIT, *list(METHODS)[2:4]]
+    seeds = range(given.first_seed, given.first_seed + given.seeds)
     measures, record = Measures(laws, protocol), Record(given.folder, given.resume)
-    if not record.has(REAL):
+    if not record.has(REAL, 0):
         g = torch.Generator().manual_seed(0)
         data = torch.stack([law.sample(protocol.samples, g) for law in laws], 1)
         record.add(REAL, [*measures.floor()], data)
     for method in methods:
-        if not record.has(method):
-            found = run(method, measures, given.seeds, given.hold, given.passes, given.batch)
+        if not record.has(method, seeds.start):
+            found = run(method, measures, seeds, given.hold, given.passes, given.batch)
             record.add(method, *found)
             if not given.quick:
                 print(f"{len(record.rows)} rows: {method}", flush=True)
     picture(record.samples, laws, Path(given.folder) / "planar.png")
     written = report.write(
         "planar", summarise(record.rows), given.folder, hold=given.hold, passes=given.passes,
-        batch=given.batch, width=WIDTH, learning_rate=RATE, seeds=given.seeds,
+        batch=given.batch, width=WIDTH, learning_rate=RATE, seeds=len({row["seed"] for row in record.rows if row["method"] in METHODS}),
         **asdict(protocol),
     )  # fmt: skip
     return {**written, "raw": record.rows}

@@ -87,13 +87,13 @@ def test_a_table_of_all_methods(tmp_path):
     found = planar.main([*words, "--resume"])
     assert found["raw"][: len(part)] == part
     methods = {row["method"] for row in found["rows"]}
-    assert planar.REAL in methods and planar.LIMIT in methods and len(methods) == 5
+    assert planar.REAL in methods and planar.LIMIT in methods and len(methods) == 4
     steps = {row["steps"] for row in found["rows"] if row["method"] == planar.LIMIT}
-    assert steps == {0, 2, 20}
+    assert steps == {0, 2, 6}
     annealed = [row for row in found["rows"] if row["steps"] == planar.ANNEALED]
-    assert len(annealed) == 3 * 2 and all("states" not in row for row in annealed)
+    assert len(annealed) == 2 * 2 and all("states" not in row for row in annealed)
     written = json.loads((tmp_path / "quick/planar.json").read_text())
     assert written["rows"] == found["rows"] and written["settings"]["hold"] == 0.5
     assert (tmp_path / "quick/planar.png").stat().st_size > 5000
     text = "".join(pages.planar(found["rows"]))
-    assert "### States at b = 0.1" in text and "| limit: denoising, 20 steps |" in text
+    assert "### States at b = 0.1" in text and "| limit: denoising, 6 steps |" in text
