@@ -257,7 +257,8 @@ class Measures:
                     dca.read_out(kernel, s, b, draw=True, label=told, generator=g) for s in states
                 ])  # fmt: skip
                 for i, law in enumerate(own):
-                    yield {"law": law.name, "seed": first_seed + i // len(self.laws), "b": b, "steps": steps,
+                    seed = first_seed + i // len(self.laws)
+                    yield {"law": law.name, "seed": seed, "b": b, "steps": steps,
                            "states": self.mmd(law, b, states[:, i::members]),
                            "read-outs": self.mmd(law, 0.0, read[:, i::members])}  # fmt: skip
 
@@ -390,7 +391,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--hold", type=float, default=0.5)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0, help="100 and up: for tuning")
-    parser.add_argument("--passes", type=int, default=3000, help="cost of a network")
+    parser.add_argument("--passes", type=int, default=4500, help="cost of a network")
     parser.add_argument("--batch", type=int, default=64, help="examples a network and step")
     parser.add_argument("--resume", action="store_true", help="keep the methods measured before")
     given = report.parse(parser, argv)
@@ -412,9 +413,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             if not given.quick:
                 print(f"{len(record.rows)} rows: {method}", flush=True)
     picture(record.samples, laws, Path(given.folder) / "planar.png")
+    trained = {row["seed"] for row in record.rows if row["method"] in METHODS}
     written = report.write(
         "planar", summarise(record.rows), given.folder, hold=given.hold, passes=given.passes,
-        batch=given.batch, width=WIDTH, learning_rate=RATE, seeds=len({row["seed"] for row in record.rows if row["method"] in METHODS}),
+        batch=given.batch, width=WIDTH, learning_rate=RATE, seeds=len(trained),
         **asdict(protocol),
     )  # fmt: skip
     return {**written, "raw": record.rows}
