@@ -64,10 +64,19 @@ def exact_law(rows: list[Row]) -> Iterator[str]:
         yield table(names, cells) + "\n"
 
 
+def _spread(row: Row, name: str) -> str:
+    spread = f" ± {row[f'{name} sd']:.2f}" if row["runs"] > 1 else ""
+    return f"{row[name]:.2f}{spread}"
+
+
+_TITLES = {"states": "States at b = {b}", "read-outs": "Read-outs at b = {b}"}
+_AT_ZERO = {"read-outs": "Annealed samples", "plane": "Annealed samples as points of the plane"}
+
+
 def planar(rows: list[Row]) -> Iterator[str]:
     """States and read-outs of each level: a method and number of steps a line, laws beside."""
     laws = list(dict.fromkeys(row["law"] for row in rows))
-    for name, b in product(("states", "read-outs"), sorted({row["b"] for row in rows})):
+    for name, b in product(("states", "read-outs", "plane"), sorted({row["b"] for row in rows})):
         here = [row for row in rows if row["b"] == b and name in row]
         found: dict[str, list[Row]] = {}
         for row in here:
@@ -75,11 +84,12 @@ def planar(rows: list[Row]) -> Iterator[str]:
             found.setdefault(f"{row['method']}, {steps}", []).append(row)
         cells = []
         for line, each in found.items():
-            values = {row["law"]: f"{row[name]:.2f} ± {row[f'{name} sd']:.2f}" for row in each}
+            values = {row["law"]: _spread(row, name) for row in each}
             mean = sum(row[name] for row in each) / len(each)
             cells.append([line, *(values[law] for law in laws), f"{mean:.2f}"])
         if cells:
-            yield f"### {name.capitalize()} at b = {b}\n\n"
+            title = _TITLES[name] if b else _AT_ZERO[name]
+            yield f"### {title.format(b=b)}\n\n"
             yield "Unbiased MMD^2 in units of 1e-4: mean ± standard deviation over seeds.\n\n"
             yield table(["", *laws, "mean"], cells) + "\n"
 

@@ -92,6 +92,7 @@ def test_a_table_of_all_methods(tmp_path):
     assert steps == {0, 2, 6}
     annealed = [row for row in found["rows"] if row["steps"] == planar.ANNEALED]
     assert len(annealed) == 2 * 2 and all("states" not in row for row in annealed)
+    assert len([row for row in found["rows"] if "plane" in row]) == 3 * 2
     written = json.loads((tmp_path / "quick/planar.json").read_text())
     assert written["rows"] == found["rows"] and written["settings"]["hold"] == 0.5
     assert (tmp_path / "quick/planar.png").stat().st_size > 5000
