@@ -7,7 +7,7 @@ import torch
 
 import discrete_ca as dca
 from discrete_ca import metropolis
-from discrete_ca.corruption import Absorbing, Matrix, Ordinal, TokenNoise, Uniform
+from discrete_ca.corruption import Absorbing, Matrix, Ordinal, Uniform
 from discrete_ca.diagnostics import exact
 from discrete_ca.walker import Tally
 from tests.helpers import (
