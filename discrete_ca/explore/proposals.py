@@ -78,6 +78,11 @@ class _Stationary(_Drawing):
         checks.probability(self.level, "level")
         bounded(self.steps, "steps", MAX_STEPS)
 
+    @property
+    def evaluations(self) -> int:
+        """Network evaluations one after another: the steps and a read-out."""
+        return self.steps + 1
+
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class _Annealed(_Drawing):
@@ -96,6 +101,11 @@ class _Annealed(_Drawing):
         bounded(self.moves, "moves", MAX_STEPS)
         bounded(self.correctors, "correctors", MAX_STEPS, least=0)
         bounded(self.moves * (1 + self.correctors), "moves with correctors", MAX_STEPS)
+
+    @property
+    def evaluations(self) -> int:
+        """Network evaluations one after another: moves, correctors and a read-out."""
+        return self.moves * (1 + self.correctors) + 1
 
     def _anneal(self, chain: Callable[..., Any], studio: Studio, *given: Any, **more: Any) -> Any:
         with studio.set(self.hold) as kernel:
@@ -173,6 +183,11 @@ class Variants(_Stationary, name="variants"):
 class Walk(_Stationary, name="walk"):
     """A strip of n designs along one chain, `steps` apart; from a node on a chain it goes on."""
 
+    @property
+    def evaluations(self) -> int:
+        """Network evaluations one after another."""
+        return self.n * (self.steps + 1)
+
     def apply(self, studio: Studio, parents: Sequence[Node], generator: torch.Generator) -> Made:
         """Run the chain, reading out on the way."""
         (node,) = parents
@@ -191,12 +206,18 @@ class Walk(_Stationary, name="walk"):
                 )  # fmt: skip
                 states.append(x.cpu())
                 designs.append(torch.where(node.locked, node.design, z.cpu()))
-        nfe = self.n * (self.steps + 1)
-        return Made(torch.cat(designs), node.locked, torch.cat(states), self.level, nfe)
+        return Made(
+            torch.cat(designs), node.locked, torch.cat(states), self.level, self.evaluations
+        )
 
 
 class Propose(_Stationary, name="propose"):
     """n candidates around a hidden centre near a design, to pick from (see `selection`)."""
+
+    @property
+    def evaluations(self) -> int:
+        """Network evaluations one after another."""
+        return 2 * self.steps + 1
 
     def apply(self, studio: Studio, parents: Sequence[Node], generator: torch.Generator) -> Made:
         """Walk to a centre, and from it to each candidate."""

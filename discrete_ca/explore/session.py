@@ -284,6 +284,20 @@ class Session(Workspace):
             label: the class to draw.
             tolerance: how near is near enough.
         """
+        tuner = self.tuner(node, steps=steps, n=n, label=label)
+        return tuner.for_change(change, hold=hold, tolerance=tolerance)
+
+    def tuner(
+        self, node: Where = None, *, steps: int = 20, n: int = 16, label: int | None = None
+    ) -> knobs.Tuner:
+        """What measures how much settings change a design; it remembers what it measured.
+
+        Args:
+            node: of which design; None for what is picked.
+            steps: steps of the variants.
+            n: runs a measurement.
+            label: the class to draw.
+        """
         design = self.node(node)
         key = (design.design.numpy().tobytes(), design.locked.numpy().tobytes(), steps, n, label)
         tuner = self._tuners.pop(key, None) or knobs.Tuner(
@@ -292,7 +306,7 @@ class Session(Workspace):
         self._tuners[key] = tuner  # the latest last
         if len(self._tuners) > _TUNERS:
             del self._tuners[next(iter(self._tuners))]
-        return tuner.for_change(change, hold=hold, tolerance=tolerance)
+        return tuner
 
     def trade_off(
         self, levels: Sequence[float], *, node: Where = None, **settings: Any

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from torch import Tensor
 from discrete_ca import checks, serialization
 from discrete_ca.errors import CheckpointError, DataError
 from discrete_ca.explore.tree import Node
+from discrete_ca.explore.watching import Watch, Watched
 from discrete_ca.kernels import TransitionKernel, device_of
 from discrete_ca.sealed import tensors_checksum
 
@@ -32,6 +33,7 @@ class Studio:
 
     Attributes:
         checksum: names the kernel; see `kernel_checksum`.
+        watch: sees every evaluation, for showing a chain while it goes on or ending it; None.
 
     Raises:
         ValueError: for a shape without cells or with too many, or a K that neither the kernel nor
@@ -68,6 +70,7 @@ class Studio:
             int(getattr(kernel, "num_states", 0)),
         )
         self.checksum = kernel_checksum(kernel)
+        self.watch: Watch | None = None
 
     @property
     def device(self) -> torch.device:
@@ -101,7 +104,8 @@ class Studio:
         self.kernel.eval()
         try:
             with torch.no_grad():
-                yield self.kernel
+                watched = self.kernel if self.watch is None else Watched(self.kernel, self.watch)
+                yield cast(TransitionKernel, watched)
         finally:
             if hold is not None:
                 self.kernel.hold = own
