@@ -58,7 +58,7 @@ class Explore:
         if self.lowest_pitch is not None:
             coding = PitchCoding(self.lowest_pitch, self.rest)
         app = server.application(
-            saved, self.run, folder, shape=self.shape or None,
+            saved, local.name, folder, shape=self.shape or None,
             examples=None if self.designs is None else server.read_examples(self.designs, saved),
             coding=coding, address=address,
         )  # fmt: skip
