@@ -199,9 +199,7 @@ class Served:
             raise ValueError("allowed: one of design, example, text, blank")
         if form.example is not None:
             if form.example >= len(self.examples):
-                raise ValueError(
-                    f"example was {form.example}; allowed: below {len(self.examples)}"
-                )
+                raise ValueError(f"example was {form.example}; allowed: below {len(self.examples)}")
             design = self.examples[form.example]
         elif form.text is not None:
             design = self.medium.written(form.text, shape)
@@ -294,21 +292,15 @@ class Served:
 
     # -- drawing ----------------------------------------------------------------------------------
 
-    async def noise(
-        self, session_id: Id, form: Annotated[forms.FromNoise, Body()]
-    ) -> Response:
+    async def noise(self, session_id: Id, form: Annotated[forms.FromNoise, Body()]) -> Response:
         """New designs from noise."""
         return await self._draw(session_id, proposals.FromNoise, form, [])
 
-    async def variants(
-        self, session_id: Id, form: Annotated[forms.Near, Body()]
-    ) -> Response:
+    async def variants(self, session_id: Id, form: Annotated[forms.Near, Body()]) -> Response:
         """Neighbours of a design."""
         return await self._draw(session_id, proposals.Variants, form, [form.node])
 
-    async def walk(
-        self, session_id: Id, form: Annotated[forms.Near, Body()]
-    ) -> Response:
+    async def walk(self, session_id: Id, form: Annotated[forms.Near, Body()]) -> Response:
         """A strip of designs along one chain."""
         if form.n * form.steps > forms.MOST_STEPS:
             raise ValueError(
@@ -316,22 +308,16 @@ class Served:
             )
         return await self._draw(session_id, proposals.Walk, form, [form.node])
 
-    async def inpaint(
-        self, session_id: Id, form: Annotated[forms.Inpaint, Body()]
-    ) -> Response:
+    async def inpaint(self, session_id: Id, form: Annotated[forms.Inpaint, Body()]) -> Response:
         """Cells of a design drawn anew, given the rest."""
         mask = self._mask(form.cells)
         return await self._draw(session_id, proposals.Inpaint, form, [form.node], mask=mask)
 
-    async def blend(
-        self, session_id: Id, form: Annotated[forms.Blend, Body()]
-    ) -> Response:
+    async def blend(self, session_id: Id, form: Annotated[forms.Blend, Body()]) -> Response:
         """Designs between several."""
         return await self._draw(session_id, proposals.Blend, form, form.nodes)
 
-    async def expect(
-        self, session_id: Id, form: Annotated[forms.Expect, Body()]
-    ) -> Response:
+    async def expect(self, session_id: Id, form: Annotated[forms.Expect, Body()]) -> Response:
         """How much variants at these settings would change, measured on a few."""
         hold = self.studio.hold(form.hold)
 

@@ -8,6 +8,7 @@ header that only the page sends: there are no cookies.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -88,7 +89,7 @@ class Guard:
             status, why = refused
             await JSONResponse({"error": why}, status)(scope, receive, send_safely)
             return
-        started, seen = False, 0
+        seen, answered = 0, False
 
         async def receive_bounded() -> Message:
             nonlocal seen
@@ -98,16 +99,16 @@ class Guard:
                 raise _TooLarge
             return message
 
-        async def send_and_note(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send_safely(message)
-
-        try:
-            await self._app(scope, receive_bounded, send_and_note)
-        except _TooLarge:
-            if not started:
+        async def send_unless_too_large(message: Message) -> None:
+            nonlocal answered
+            if seen <= self._most:
+                await send_safely(message)
+            elif not answered:  # whatever the application made of the error
+                answered = True
                 await self._too_large()(scope, receive, send_safely)
+
+        with contextlib.suppress(_TooLarge):
+            await self._app(scope, receive_bounded, send_unless_too_large)
 
     def _too_large(self) -> JSONResponse:
         return JSONResponse({"error": f"the body is too large; allowed: {self._most} bytes"}, 413)

@@ -125,7 +125,9 @@ class Shelf:
         for place in self.folder.iterdir():
             if _ID.fullmatch(place.name):
                 try:
-                    found.append({"id": place.name, "saved": (place / SESSION_FILE).stat().st_mtime})
+                    found.append(
+                        {"id": place.name, "saved": (place / SESSION_FILE).stat().st_mtime}
+                    )
                 except OSError:  # one that is being made, or was taken away
                     continue
         return sorted(found, key=lambda each: -each["saved"])
