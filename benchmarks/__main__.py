@@ -12,11 +12,14 @@ from benchmarks import (
     fuzz,
     kernel_part,
     kills,
+    routes,
+    serving,
     token_noise,
     training,
 )
 
 for benchmark in (
     exact_law, autoregressive, clipping, cost, kernel_part, training, token_noise, kills, fuzz,
+    serving, routes,
 ):  # fmt: skip
     benchmark.main(sys.argv[1:])

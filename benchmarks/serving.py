@@ -268,9 +268,7 @@ def _client(child: Child) -> Any:
     )  # fmt: skip
 
 
-def stress(
-    folder: Path, people: int, seconds: float, kills: int, small: bool
-) -> dict[str, Any]:
+def stress(folder: Path, people: int, seconds: float, kills: int, small: bool) -> dict[str, Any]:
     """Everything; one row."""
     child = Child(folder, small)
     memory: list[float] = []

@@ -70,10 +70,15 @@ class Watched:
         return getattr(self._kernel, name)
 
     def transition(
-        self, x: Tensor, level: checks.Level, *given: Any, known: checks.Known | None = None,
+        self,
+        x: Tensor,
+        level: checks.Level,
+        target_level: checks.Level | None = None,
+        label: Tensor | None = None,
+        known: checks.Known | None = None,
         **more: Any,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """The kernel's, seen."""
-        law = self._kernel.transition(x, level, *given, known=known, **more)
+        law = self._kernel.transition(x, level, target_level, label, known, **more)
         self._watch(Glimpse(x, law, known))
         return law

@@ -207,7 +207,7 @@ class Served:
             design = self._categories(form.design)
         else:
             design = torch.zeros(shape, dtype=torch.long)
-        locked = self._mask(form.locked)
+        locked = self._mask(form.locked) | self.medium.padding(design)
         return self._change(session_id, lambda session: [session.start(design, locked)])
 
     def paint(self, session_id: Id, form: Annotated[forms.Paint, Body()]) -> dict[str, Any]:

@@ -82,6 +82,11 @@ class Medium:
         assert self.pitches is not None
         return torch.tensor(self.pitches)[z]
 
+    def padding(self, z: Tensor) -> Tensor:
+        """The cells that are padding and no data, a mask of the same shape."""
+        pad = None if self.tokenizer is None else self.tokenizer.pad
+        return torch.zeros_like(z, dtype=torch.bool) if pad is None else z == pad
+
     def written(self, text: str, shape: tuple[int, ...]) -> Tensor:
         """The categories of a text, cut to the length of a design, (T,).
 

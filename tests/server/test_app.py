@@ -207,6 +207,14 @@ def test_text(tmp_path):
         assert visitor.get("/export?nodes=1&format=txt").text == "abca bca\n"
 
 
+def test_padding_is_locked(tmp_path):
+    app = application(tmp_path, 3, (6,), tokenizer=Characters("ab", pad=True))
+    with TestClient(app, base_url=ADDRESS) as client:
+        begun = Visitor(client).do("begin", text="abab").json()["nodes"][0]
+        assert design(begun).tolist() == [0, 1, 0, 1, 2, 2]
+        assert cells(begun, 6).tolist() == [False] * 4 + [True] * 2
+
+
 def test_music(tmp_path):
     app = application(tmp_path, 5, (4, 8), coding=PitchCoding(59, 0))
     with TestClient(app, base_url=ADDRESS) as client:
