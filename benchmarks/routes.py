@@ -1,5 +1,4 @@
-"""Every route of the browser's server, asked what its schema allows and worse (python -m
-benchmarks.routes).
+"""Every route of the server, asked what its schema allows and worse (python -m benchmarks.routes).
 
 Requests are made by schemathesis from the server's own OpenAPI description; ids of sessions and
 nodes are often real ones, so that they get further than the door. No answer may be a server's
@@ -51,7 +50,7 @@ def fuzz(count: int, seed: int, folder: Path) -> dict[str, Any]:
         tiny_application(folder), base_url=_BASE, raise_server_exceptions=False
     ) as client:
         schema = schemathesis.openapi.from_dict(client.get("/api/openapi.json").json())
-        operations = [found.ok() for found in schema.get_all_operations()]
+        operations = [found.ok() for found in schema.get_all_operations()]  # type: ignore[union-attr]
         session = client.post("/api/sessions", json={}).json()["id"]
         client.post(f"/api/sessions/{session}/begin", json={"example": 0})
 

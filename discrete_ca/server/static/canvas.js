@@ -102,13 +102,14 @@ export class Canvas {
   overlay(context, has, hatched) {
     const { grid, cell: [w, h] } = this;
     context.save();
-    context.fillStyle = context.strokeStyle = colour("--accent");
+    // notes have colours of their own, so that what lies on them is ink
+    context.fillStyle = context.strokeStyle = colour(grid.long ? "--text" : "--accent");
     context.lineWidth = Math.max(1, w / 12);
     for (let y = 0; y < grid.rows; y++) {
       for (let x = 0; x < grid.columns; x++) {
         const cells = this.cellsOn(x, y);
         if (!cells.some(has)) continue;
-        context.globalAlpha = hatched ? 0.16 : 0.38;
+        context.globalAlpha = hatched || grid.long ? 0.16 : 0.38;
         context.fillRect(x * w, y * h, w, h);
         context.globalAlpha = 0.9;
         context.beginPath();
@@ -117,7 +118,7 @@ export class Canvas {
           context.lineTo(x * w + w, y * h);
           context.stroke();
         } else {
-          const r = Math.max(1, Math.min(w, h) / 9);
+          const r = Math.max(1, Math.min(w, h) / (grid.long ? 4 : 9));
           context.arc(x * w + w / 2, y * h + h / 2, r, 0, 7);
           context.fill();
         }

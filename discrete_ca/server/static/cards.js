@@ -90,7 +90,7 @@ function cardOf(node, i, n) {
   }, face(node.design, parent?.design));
   const box = make("input", {
     type: "checkbox", checked: store.chosen.has(node.id),
-    aria: { label: `Mark design ${node.id} for blending or comparing` }, on: { change: () => choose(node) },
+    aria: { label: `Tick design ${node.id} for blending or comparing` }, on: { change: () => choose(node) },
   });
   const star = make("button", {
     className: node.stars ? "on" : "", aria: { label: `Star design ${node.id}`, pressed: node.stars > 0 },
@@ -124,7 +124,7 @@ export async function starNode(node) {
 export function choose(node) {
   if (store.chosen.has(node.id)) store.chosen.delete(node.id);
   else if (store.chosen.size < 16) store.chosen.add(node.id);
-  else say("At most 16 can be marked", true);
+  else say("At most 16 can be ticked", true);
   tell();
 }
 

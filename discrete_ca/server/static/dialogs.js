@@ -7,11 +7,11 @@ import { annealed } from "./knobs.js";
 import { change, create, open, path, picked, store } from "./store.js";
 
 const KEYS = [
-  ["V", "variants"], ["W", "walk"], ["I", "redraw what is marked, or all open cells"], ["B", "blend the marked designs"],
-  ["C", "compare two"], ["Z / Y", "undo / redo"], ["S", "star"], ["N", "begin with another design"], ["E", "export"],
+  ["V", "variants"], ["W", "walk"], ["I", "redraw what is marked, or all open"], ["B", "blend the ticked designs"],
+  ["C", "compare the ticked two, or with what it came from"], ["Z / Y", "undo / redo"], ["S", "star"], ["N", "begin with another design"], ["E", "export"],
   ["P L M", "draw to paint, lock, mark"], ["T", "next tool: brush, rectangle, fill"], ["0–9", "category"], ["X", "erase, unlock, unmark"],
   ["Shift I", "invert"], ["[ ]", "brush size"], [", .", "level nearer, farther"], ["D", "go to the design"], ["G", "go to the results"],
-  ["Arrows, Space", "in the design: move, draw"], ["Space", "play music"], ["Esc", "stop drawing"], ["?", "this help"],
+  ["Arrows Space", "in the design: move, draw"], ["Space", "play music"], ["Esc", "stop drawing"], ["?", "this help"],
 ];
 
 let grid;
@@ -105,7 +105,7 @@ async function fromPicture(file) {
 export function compare() {
   const ids = store.chosen.size >= 2 ? [...store.chosen].slice(-2) : [store.nodes.get(picked()?.id)?.parents[0], picked()?.id];
   const [one, other] = ids.map((id) => store.nodes.get(id));
-  if (!one || !other) return say("Mark two designs to compare them", true);
+  if (!one || !other) return say("Tick two designs to compare them", true);
   const share = changed(one.design, other.design, null);
   const differ = one.design.reduce((sum, value, i) => sum + (value !== other.design[i]), 0);
   $("compare-body").replaceChildren(...[[one, other], [other, one]].map(([node, base]) => {
@@ -142,7 +142,7 @@ function outlineDifferences(canvas, node, base) {
 export function exporting() {
   const groups = [
     ["the design", store.state.picked],
-    [`the ${store.chosen.size} marked`, [...store.chosen]],
+    [`the ${store.chosen.size} ticked`, [...store.chosen]],
     [`the ${store.shown.ids.length} results`, store.shown.ids],
     ["the starred", [...store.nodes.values()].filter((node) => node.stars).map((node) => node.id)],
   ].filter(([, ids]) => ids.length);

@@ -101,7 +101,7 @@ function redraw() {
 }
 
 function blend() {
-  if (store.chosen.size < 2) return say("Mark two designs or more, then blend them", true);
+  if (store.chosen.size < 2) return say("Tick two designs or more, then blend them", true);
   draw("blend", { ...knobs.annealed(), nodes: [...store.chosen] });
 }
 
@@ -166,7 +166,7 @@ function erase(on) {
 function setMode(mode) {
   hand.mode = mode;
   erase(false);
-  $("palette").hidden = mode !== "paint";
+  $("palette").hidden = mode !== "paint" && store.model.kind !== "music";
   $("held-label").hidden = mode !== "paint";
   $("erase").textContent = { paint: "Erase", lock: "Unlock", mark: "Unmark" }[mode];
   $("erase").hidden = mode === "paint" && store.model.kind !== "image";
