@@ -200,8 +200,8 @@ class Person:
                 if not self.session:
                     await self.begin()
                 await self.act()
-            except (httpx.TransportError, ConnectionError):
-                self.cut_off += 1
+            except (httpx.TransportError, ConnectionError) as error:
+                self.cut_off += not isinstance(error, httpx.ConnectError)  # it may be down still
                 await asyncio.sleep(0.3)
 
     async def missing(self) -> list[int]:

@@ -379,7 +379,7 @@ class Served:
         values = form.model_dump(exclude={"node", "nodes", "cells"})
         values["hold"] = self.studio.hold(values["hold"])
         operation = kind(**values, **more)
-        entry, release = self._hold(session_id)
+        entry, release = await asyncio.to_thread(self._hold, session_id)
 
         def draw(watch: Watch) -> Any:
             studio = entry.session.studio
@@ -404,7 +404,7 @@ class Served:
         self, session_id: str, form: Any, n: int, measure: Callable[[Tuner], dict[str, Any]]
     ) -> Response:
         """Measure what settings do, as a job like a drawing."""
-        entry, release = self._hold(session_id)
+        entry, release = await asyncio.to_thread(self._hold, session_id)
 
         def draw(watch: Watch) -> Any:
             with entry.lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import secrets
 import socket
@@ -145,7 +146,8 @@ def serve(app: Any, address: Address, tell: Callable[[str], None] = print) -> No
         )  # fmt: skip
         listening.listen(128)
         tell(address.url(listening.getsockname()[1]))
-        uvicorn.Server(config).run(sockets=[listening])
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after its end
+            uvicorn.Server(config).run(sockets=[listening])
 
 
 def _digits(studio: Studio) -> Tensor:
