@@ -69,7 +69,7 @@ def create_app(
         examples: designs of the run's data, to begin with.
         desk: where drawings are handed in.
     """
-    workers = desk or Desk()
+    workers = Desk() if desk is None else desk
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -2,19 +2,26 @@
 
 import base64
 import io
+import time
 
 import numpy as np
 import pytest
 import torch
 
 pytest.importorskip("fastapi")
+import httpx
 from starlette.testclient import TestClient
 
+from discrete_ca import CategoricalNoiseKernel, corruption, nn
 from discrete_ca.data import Characters
-from discrete_ca.explore import Session
+from discrete_ca.explore import Session, Studio
 from discrete_ca.metrics import PitchCoding
+from discrete_ca.server.app import create_app
+from discrete_ca.server.jobs import Desk
+from discrete_ca.server.medium import Medium
+from discrete_ca.server.shelf import Shelf
 from tests.explore.helpers import smooth_kernel
-from tests.server.helpers import ADDRESS, application, events, kernel, made
+from tests.server.helpers import ADDRESS, application, events, kernel, listening, made
 
 
 class Visitor:
@@ -191,6 +198,31 @@ def test_a_new_drawing_takes_the_place_of_the_old_one(tmp_path):
         ends = events(first[0])[-1][0] if first[0].status_code == 200 else first[0].status_code
         assert ends in ("cancelled", 409)
         assert visitor.get().json()["count"] == 3
+
+
+class Slow(nn.MLP):
+    """A network that takes its time."""
+
+    def forward(self, *given, **more):
+        time.sleep(0.005)
+        return super().forward(*given, **more)
+
+
+def test_a_drawing_ends_when_its_person_goes_away(tmp_path):
+    slow = CategoricalNoiseKernel(Slow(2, 2, shape=(6, 5), width=8), corruption.Uniform(2))
+    desk, studio = Desk(), Studio(slow, (6, 5))
+    shelf = Shelf(tmp_path, slow, (6, 5))
+    app = create_app(shelf, studio, Medium.of((6, 5), 2), "slow", desk=desk)
+    with listening(app) as address, httpx.Client(base_url=address) as client:
+        visitor = Visitor(client)
+        visitor.do("begin", blank=True)
+        path, body = f"/api/sessions/{visitor.id}/variants", {"node": 1, "steps": 1000}
+        with client.stream("POST", path, json=body) as answer:
+            assert next(answer.iter_lines()) == "event: frame" and len(desk) == 1
+        until = time.monotonic() + 3  # the whole would take more than five seconds
+        while len(desk) and time.monotonic() < until:
+            time.sleep(0.02)
+        assert len(desk) == 0 and visitor.get().json()["count"] == 1
 
 
 def test_text(tmp_path):

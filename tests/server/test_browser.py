@@ -146,6 +146,9 @@ def test_walks_blends_and_comparisons_by_keyboard(tmp_path, visit):
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Space")
     expect(page.locator("#design-facts")).to_contain_text("paint")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Discard this design").click()
+    expect(page.locator("#tree-facts")).to_have_text("24 designs")
     page.keyboard.press("?")
     expect(page.locator("#help-dialog")).to_be_visible()
 

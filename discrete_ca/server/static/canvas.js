@@ -52,6 +52,7 @@ export class Canvas {
 
   show(design, locked) {
     Object.assign(this, { design, locked });
+    if (this.said) this.tell(this.at);
     this.draw();
   }
 

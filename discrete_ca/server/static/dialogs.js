@@ -11,7 +11,7 @@ const KEYS = [
   ["C", "compare the ticked two, or with what it came from"], ["Z / Y", "undo / redo"], ["S", "star"], ["N", "begin with another design"], ["E", "export"],
   ["P L M", "draw to paint, lock, mark"], ["T", "next tool: brush, rectangle, fill"], ["0–9", "category"], ["X", "erase, unlock, unmark"],
   ["Shift I", "invert"], ["[ ]", "brush size"], [", .", "level nearer, farther"], ["D", "go to the design"], ["G", "go to the results"],
-  ["Arrows Space", "in the design: move, draw"], ["Space", "play music"], ["Esc", "stop drawing"], ["?", "this help"],
+  ["Arrows Space", "in the design: move, draw"], ["Space", "play music"], ["Del", "discard the design"], ["Esc", "stop drawing"], ["?", "this help"],
 ];
 
 let grid;

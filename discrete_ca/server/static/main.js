@@ -229,6 +229,17 @@ function shadePalette() {
   });
 }
 
+/** Delete a design with all that was made from it. */
+function discard() {
+  const node = needed();
+  if (!node) return;
+  const gone = new Set([node.id]);
+  for (const each of store.nodes.values()) if (each.parents.some((id) => gone.has(id))) gone.add(each.id);
+  const rest = gone.size > 1 ? ` and the ${gone.size - 1} made from it` : "";
+  if (!confirm(`Discard design ${node.id}${rest}? This cannot be undone.`)) return;
+  inTurn(() => change(`/nodes/${node.id}`, undefined, "DELETE"));
+}
+
 // -- showing ----------------------------------------------------------------------------------------------
 
 function render() {
@@ -243,7 +254,7 @@ function render() {
   $("design-title").textContent = node ? `Design ${node.id}` : "Design";
   const locked = node?.locked ? node.locked.reduce((a, b) => a + b, 0) : 0;
   $("design-facts").textContent = node ? `${cards.label(node.operation)}${locked ? ` · ${locked} locked` : ""}` : "";
-  $("note").disabled = !node;
+  $("note").disabled = $("discard").disabled = !node;
   if (document.activeElement !== $("note")) $("note").value = node?.note || "";
   $("stars").replaceChildren(...(node ? [1, 2, 3, 4, 5].map((n) => make("button", {
     className: n <= node.stars ? "on" : "", title: `${n} of 5`, aria: { label: `Rate ${n} of 5`, pressed: n === node.stars },
@@ -304,7 +315,7 @@ const KEYS = {
   t: cycle, x: () => erase(!hand.erase), I: invert, "[": () => brush(-1), "]": () => brush(1),
   ",": () => knobs.nudge("level", -5), ".": () => knobs.nudge("level", 5), d: () => editor.element.focus(),
   g: () => $("results").querySelector(".face:not(:disabled)")?.focus(), "?": () => $("help-dialog").showModal(),
-  Escape: stop, " ": play,
+  Escape: stop, " ": play, Delete: discard,
 };
 
 function brush(by) {
@@ -362,7 +373,7 @@ async function main() {
   dialogs.setUp(grid, draw);
   onChange(render);
 
-  for (const [id, act] of Object.entries({ variants, walk, redraw, blend, undo, redo, stop, invert, clear, play, compare: () => dialogs.compare() })) {
+  for (const [id, act] of Object.entries({ variants, walk, redraw, blend, undo, redo, stop, invert, clear, play, discard, compare: () => dialogs.compare() })) {
     $(id).addEventListener("click", act);
   }
   $("erase").addEventListener("click", () => erase(!hand.erase));
