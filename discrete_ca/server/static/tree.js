@@ -42,7 +42,16 @@ export function render() {
     children.get(parent).push(node);
   }
   $("tree").replaceChildren(branch(children, 0));
-  $("tree").querySelector(".leaf.picked")?.scrollIntoView({ block: "nearest" });
+  reveal($("tree").querySelector(".leaf.picked"));
+}
+
+/** Scroll the panel, and never the page, to a leaf. */
+function reveal(leaf) {
+  const panel = $("tree").parentElement;
+  if (!leaf || panel.scrollHeight <= panel.clientHeight) return;
+  const place = leaf.getBoundingClientRect();
+  const box = panel.getBoundingClientRect();
+  if (place.top < box.top + 60 || place.bottom > box.bottom - 20) panel.scrollTop += place.top - box.top - box.height / 2;
 }
 
 /** What was made of a node: a row an operation. */
