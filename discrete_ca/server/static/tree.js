@@ -86,6 +86,8 @@ function leaf(node, isParent) {
   if (!faces.has(node.id)) faces.set(node.id, face(node.design, store.nodes.get(node.parents[0])?.design));
   const isPicked = store.state.picked.includes(node.id);
   const text = `Design ${node.id}, ${label(node.operation)}, ${words(node)}${node.stars ? ", starred" : ""}${node.note ? `, ${node.note}` : ""}`;
+  const star = node.stars ? icon("star-on") : null;
+  star?.classList.add("star");
   return make("button", {
     className: `leaf${long ? " long" : ""}${isPicked ? " picked" : ""}${isParent ? " parent" : ""}`,
     title: text, aria: { label: text, ...(isPicked ? { current: "true" } : {}) },
@@ -93,5 +95,5 @@ function leaf(node, isParent) {
       show(node);
       pickNode(node);
     } },
-  }, faces.get(node.id), node.stars ? icon("star-on") : null);
+  }, faces.get(node.id), star);
 }
