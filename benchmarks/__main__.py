@@ -12,6 +12,7 @@ from benchmarks import (
     fuzz,
     kernel_part,
     kills,
+    real_data,
     routes,
     serving,
     token_noise,
@@ -19,7 +20,7 @@ from benchmarks import (
 )
 
 for benchmark in (
-    exact_law, autoregressive, clipping, cost, kernel_part, training, token_noise, kills, fuzz,
-    serving, routes,
+    exact_law, autoregressive, clipping, cost, kernel_part, training, token_noise, real_data,
+    kills, fuzz, serving, routes,
 ):  # fmt: skip
     benchmark.main(sys.argv[1:])

@@ -18,7 +18,9 @@ from discrete_ca.data import Tokenizer, transforms
 from discrete_ca.data.continuous import as_numbers
 from discrete_ca.data.images import SUFFIXES as PICTURES
 from discrete_ca.data.images import pixels
+from discrete_ca.data.loading import POINTS
 from discrete_ca.data.sources import array_file, reading
+from discrete_ca.data.text import TEXTS
 from discrete_ca.errors import ConfigError, DataError
 
 SUFFIXES = (".npz", ".npy", ".txt", ".png", ".gif")
@@ -74,7 +76,7 @@ def write(
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = path.suffix.lower()
     if suffix == ".png":
-        drawing.grid(z, columns, num_categories).save(path)
+        drawing.grid(z, min(columns, len(z)), num_categories).save(path)
     elif suffix == ".gif":
         drawing.save_film([drawing.grid(one[None], 1, num_categories, 8) for one in z], path)
     elif suffix == ".txt" and tokenizer is not None:
@@ -101,13 +103,15 @@ def read_design(
     """One design of shape S, read as the data of its run were.
 
     Args:
-        source: ``test:3`` or ``train:3`` (an MNIST digit), or a file: .npy, .npz, .pt, .txt with
-            examples (the first, or ``file.npz:3``), or a picture, bright for high. Whole numbers
-            below K are categories already.
+        source: ``test:3`` or ``train:3``, of the run's own data where they have splits, else an
+            MNIST digit; or a file: .npy, .npz, .pt, .txt with examples (the first, or
+            ``file.npz:3``), or a picture, bright for high. Whole numbers below K are categories
+            already.
         shape: S.
         num_categories: K; None for real-valued states.
-        settings: `binarize`, `quantize`, `value_range` and `states_key` of the run's data; without
-            the first two a picture's grey levels are divided evenly among the categories.
+        settings: `source`, `binarize`, `quantize`, `value_range` and `states_key` of the run's
+            data; without `binarize` and `quantize` a picture's grey levels are divided evenly
+            among the categories.
         tokenizer: makes categories of a .txt file, one example a line, as `write` writes them.
 
     Raises:
@@ -116,7 +120,7 @@ def read_design(
     name, place = split_index(source)
     path = Path(name)
     if name in ("test", "train") and not path.exists():
-        states = _digits(source, name, num_categories)
+        states = _of_split(source, name, shape, num_categories, settings or {}, tokenizer)
     elif tokenizer is not None and path.suffix.lower() == ".txt":
         states, place = _line(path, place, tokenizer), 0
     else:
@@ -134,6 +138,27 @@ def read_design(
             f"allowed: 0 .. {num_categories - 1}"
         )
     return z
+
+
+def _of_split(
+    source: str,
+    split: str,
+    shape: tuple[int, ...],
+    num_categories: int | None,
+    settings: Mapping[str, Any],
+    tokenizer: Tokenizer | None,
+) -> Tensor:
+    """Examples of a split of the run's data, where these have splits; else MNIST digits."""
+    own = str(settings.get("source", ""))
+    if own in TEXTS and tokenizer is not None:
+        return data.load_text(own, tokenizer, shape[-1], split=split).states
+    if own in POINTS:
+        return data.load_continuous(own, split).states
+    if Path(own).suffix.lower() == ".json":
+        return data.load_scores(own, split, shape[-1]).states
+    if own == "shapes" or (num_categories == 256 and Path(own).is_dir()):
+        return data.load(own, split).states
+    return _digits(source, split, num_categories)
 
 
 def _digits(source: str, split: str, num_categories: int | None) -> Tensor:

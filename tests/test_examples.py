@@ -1,9 +1,11 @@
 """The examples under docs/ run as they are and do what they say."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
+import torch
 
 EXAMPLES = Path(__file__).parents[1] / "docs/examples"
 
@@ -16,11 +18,11 @@ def run(name, **options):
 
 
 @pytest.mark.parametrize(
-    ("name", "low", "high"),
-    [("custom_corruption", 0.8, 1.0), ("custom_kernel", 0.8, 1.0)],
+    ("name", "options", "low", "high"),
+    [("custom_corruption", {"steps": 150}, 0.7, 1.0), ("custom_kernel", {}, 0.8, 1.0)],
 )
-def test_example(name, low, high):
-    assert low <= run(name) <= high
+def test_example(name, options, low, high):
+    assert low <= run(name, **options) <= high
 
 
 def test_text(tmp_path, capsys):
@@ -45,8 +47,35 @@ def test_the_gaussian_example_draws_its_points(tmp_path):
 
 
 def test_the_colour_example_in_a_tiny_form(tmp_path):
-    assert 0 <= run("colour", steps=4, folder=str(tmp_path)) < 255
+    assert 0 <= run("colour", steps=4, folder=str(tmp_path)) <= 1
     assert {path.name for path in tmp_path.iterdir()} == {"samples.png", "inpaint.png"}
+
+
+TINY = {"minutes": 0.001, "width": 16}
+
+
+def test_the_book_in_a_tiny_form(capsys):
+    found = run("book", length=16, **TINY)
+    assert found["divergence_3"] > found["divergence_3_floor"]
+    assert "filled in, " in capsys.readouterr().out
+    found = run("book", length=16, subwords=True, **TINY)
+    assert found["divergence_1"] > found["divergence_1_floor"]
+
+
+def test_the_grey_digits_in_a_tiny_form(tmp_path):
+    assert 0 < run("grey", minutes=0.001, folder=str(tmp_path)) < 1
+    assert {path.name for path in tmp_path.iterdir()} == {"grey-samples.png", "grey-variants.png"}
+
+
+def test_the_chorales_in_a_tiny_form(tmp_path):
+    """Random walks in place of the chorales, which do not come with the package."""
+    steps = torch.randint(-1, 2, (42, 64, 4), generator=torch.Generator().manual_seed(0))
+    pieces = (steps.cumsum(1).clamp(-6, 6) + torch.tensor([72, 65, 58, 50])).tolist()
+    (tmp_path / "x.json").write_text(json.dumps({"train": pieces[:40], "test": pieces[40:]}))
+    found = run("chorales", data=str(tmp_path / "x.json"), folder=str(tmp_path), **TINY)
+    assert found["chords_seen"] <= 1
+    assert (tmp_path / "chorales-samples.png").stat().st_size > 1000
+    assert (tmp_path / "chorales-harmonised.mid").read_bytes()[:4] == b"MThd"
 
 
 def test_examples_are_short():

@@ -1,5 +1,6 @@
 """What samples of a run are compared with, and by which measures."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -49,6 +50,8 @@ def tokens(tmp_path):
         ((4, 64), 47, "mine", "chorales"),
         ((4, 64), 2, "mine", "images"),
         ((4, 4), 47, "mine", "images"),
+        ((2,), None, "mine", "points"),
+        ((28, 28), None, "mnist16", "digits"),
     ],
 )
 def test_the_kind_that_suits(shape, num_categories, name, kind):
@@ -117,3 +120,25 @@ def test_what_is_refused(tokens):
         build_comparison(SavedRun(None, None, None, {}))
     with pytest.raises(DataError, match=r"for the reference have shape \(2, 4\); .* N >= 4"):
         build_comparison(tokens(held_out=2))
+
+
+def test_points_are_measured_against_another_split(tmp_path):
+    about = {"config": RunConfig.from_dict(
+        {"data": {"source": "spirals", "continuous": True}, "kernel": {"kind": "gaussian"}}
+    ).to_dict(), "data": {"name": "spirals", "shape": [2]}}  # fmt: skip
+    found = build_comparison(SavedRun(None, (2,), None, about), split="test")
+    assert found.reference == "spirals, test: 2,048"
+    near = found.report(found.real[:500], torch.Generator().manual_seed(0))
+    assert abs(near["mmd_gaussian"]) < 2e-3 and "share_of_copies" not in near
+    far = found.report(torch.randn(500, 2, generator=torch.Generator().manual_seed(0)))
+    assert far["mmd_gaussian"] > 10 * abs(near["mmd_gaussian_floor"])
+
+
+def test_texts_that_come_with_the_package_have_a_held_out_tail():
+    config = {"data": {"source": "moby_dick", "length": 64}}
+    data = RunConfig.from_dict(config).data.load()
+    run = dataclasses.replace(saved((64,), 83, "moby_dick", config), tokenizer=data.tokenizer)
+    found = build_comparison(run, split="test")
+    assert found.reference == "moby_dick, test: 1,774" and len(found.real) == len(data)
+    report = found.report(data.states[:50])
+    assert 0.1 < report["divergence_3"] < 0.6 and report["known_words"] > 0.6

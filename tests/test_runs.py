@@ -289,17 +289,47 @@ def test_modules_beside_the_user_are_found_and_their_faults_named(tmp_path, monk
         build_kernel(config(kernel={"corruption": "broken_noise:X"}), SEQUENCES)
 
 
+ELSEWHERE = {"mnist256": ((28, 28), 256), "chorales": ((4, 64), 47)}
+"""Recipes whose data do not come with the package, and what these are like."""
+
+
 @pytest.mark.parametrize("name", runs.recipes())
 def test_recipes_that_come_with_the_package_can_be_built(name):
     run = RunConfig.from_toml(name)
-    assert runs.recipes()[name] and run.data.source in ("binarized_mnist", "mnist16")
-    examples = run.data.load()
+    assert runs.recipes()[name] and (run.data.source == "") == (name in ELSEWHERE)
+    if name in ELSEWHERE:
+        assert "--data" in runs.recipes()[name]
+        with pytest.raises(ConfigError, match="data.source was ''; allowed: where the data are"):
+            run.data.load()
+        shape, k = ELSEWHERE[name]
+        examples = DiscreteData(torch.randint(0, k, (4, *shape)), k)
+    else:
+        examples = run.resolved().data.load()
     kernel = build_kernel(run, examples)
     assert len(build_schedule(run.recipe).phases) == 2
     if run.kernel.kind == "categorical":
-        assert kernel.adjustment is not None
+        assert (kernel.adjustment is not None) == run.kernel.head
     x = kernel.corrupt(examples[torch.tensor([0, 1])], 0.3)
     assert kernel.transition(x, 0.3).log_prob(x).isfinite().all()
+
+
+def test_the_tokenizer_that_comes_with_a_recipe_is_that_of_the_book():
+    run = RunConfig.from_toml("moby-subwords")
+    examples = run.data.load()
+    assert examples.num_categories == 8192
+    text = dca.data.embedded.moby_dick("test")
+    assert examples.tokenizer.decode(examples.tokenizer.encode(text)) == text
+
+
+def test_a_tokenizer_in_a_file_starts_at_its_folder(tmp_path, monkeypatch):
+    dca.data.train_bpe(["to be or not to be"] * 3, size=260).save(tmp_path)
+    (tmp_path / "x.txt").write_text("to be or not to be")
+    (tmp_path / "run.toml").write_text(
+        '[data]\nsource = "x.txt"\ntokenizer = "tokenizer.json"\nlength = 4\n'
+    )
+    monkeypatch.chdir(tmp_path.parent)
+    data = RunConfig.from_toml(tmp_path / "run.toml").data.load()
+    assert data.tokenizer.decode(data[0]).startswith("to")
 
 
 def test_a_bare_name_is_a_recipe_and_a_path_is_a_file(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from discrete_ca.data import DiscreteData
 from discrete_ca.diagnostics import exact
 from discrete_ca.errors import ConfigError
 from discrete_ca.hub import EVAL_FILE
-from discrete_ca.kernels import CategoricalNoiseKernel
+from discrete_ca.kernels.corrupted import CorruptionKernel
 from discrete_ca.runs import RunConfig
 from discrete_ca.sealed import write_json
 
@@ -32,6 +32,8 @@ class Eval:
     """T, moves between levels."""
     correctors: int = 3
     """c, equal-level steps after each move."""
+    hold: float | None = None
+    """h, in place of the kernel's own: nearer to 1 is slower and more faithful."""
     seed: int = 0
     """Seeds every draw."""
     split: str | None = None
@@ -59,7 +61,7 @@ class Eval:
         begun = time.monotonic()
         z, info = chains.sample(
             saved.kernel, count, shape, moves=self.moves, correctors=self.correctors,
-            generator=generator, return_info=True,
+            hold=self.hold, generator=generator, return_info=True,
         )  # fmt: skip
         seconds = time.monotonic() - begun
         report = {
@@ -88,7 +90,7 @@ class Exact:
         """Do it."""
         saved = runs.load_run(self.run, self.trust_code)
         kernel = saved.kernel
-        if saved.shape is None or not isinstance(kernel, CategoricalNoiseKernel):
+        if saved.shape is None or not isinstance(kernel, CorruptionKernel):
             raise ConfigError(f"run '{self.run}' is not a run over categories with run.json")
         if kernel.told_label:
             raise ConfigError(f"run '{self.run}' is told labels; allowed: runs without, since each "

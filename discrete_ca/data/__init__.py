@@ -4,6 +4,7 @@ from discrete_ca.data.continuous import ContinuousData, load_continuous
 from discrete_ca.data.dataset import DiscreteData
 from discrete_ca.data.loading import load
 from discrete_ca.data.mapped import MappedData
+from discrete_ca.data.scores import load_scores
 from discrete_ca.data.streams import StreamedData, stream
 from discrete_ca.data.text import load_text
 from discrete_ca.data.tokenizers import (
@@ -33,6 +34,7 @@ __all__ = [
     "binarize",
     "load",
     "load_continuous",
+    "load_scores",
     "load_text",
     "load_tokenizer",
     "quantize",

@@ -162,7 +162,8 @@ def load_continuous(
     """Load data of real-valued states.
 
     Args:
-        source: what `load` takes; an array file may hold floats.
+        source: what `load` takes, an array file may hold floats; or "spirals", points in the
+            plane that come with the package.
         split: which split.
         value_range: (l, h) of the source, which becomes [-1, 1]; None for what the source says:
             the darkest and brightest value of pictures and bytes, floats as they are.
@@ -184,6 +185,10 @@ def load_continuous(
         raw = array_file(path, states_key, label_key)
         states, bounds = as_numbers(raw.values, value_range)
         return ContinuousData(states, raw.labels, path.stem, bounds)
+    if source in loading.POINTS:
+        points, labels = loading.POINTS[source](split)
+        states, bounds = as_numbers(points, value_range)
+        return ContinuousData(states, labels, source, bounds)
     found = loading.load(source, split, states_key=states_key, label_key=label_key)
     bounds = value_range or (0, found.num_categories - 1)
     rows = range(0, len(found), _PIECE)

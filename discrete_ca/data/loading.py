@@ -10,17 +10,22 @@ import torch
 from torch import Tensor
 
 from discrete_ca import hub
-from discrete_ca.data import embedded, tables
+from discrete_ca.data import embedded, made, tables
 from discrete_ca.data.dataset import DiscreteData
+from discrete_ca.data.idx import idx_folder
 from discrete_ca.data.images import image_folder
 from discrete_ca.data.mapped import MappedData
 from discrete_ca.data.rows import Rows, npy_rows
+from discrete_ca.data.scores import load_scores
 from discrete_ca.data.sources import Raw, array_file
+from discrete_ca.data.text import TEXTS, load_text
 from discrete_ca.data.transforms import Range, Transform
 from discrete_ca.errors import DataError, unknown_name
 
 _BINARY = "binarized_mnist"
-NAMES = (_BINARY, "mnist16")
+POINTS = {"spirals": made.spirals}
+"""Real-valued data that come with the package, by name: from a split to points and labels."""
+NAMES = (_BINARY, "mnist16", "shapes", *TEXTS, *POINTS)
 """The data that come with the package."""
 
 _ARRAYS = (".npy", ".npz", ".pt")
@@ -45,11 +50,15 @@ def load(
     Args:
         source: one of
 
-            - "binarized_mnist" (K = 2, thresholded unless `stochastic`) or "mnist16" (K = 16),
-              which come with the package and need no network;
+            - "binarized_mnist" (K = 2, thresholded unless `stochastic`), "mnist16" (K = 16) or
+              "shapes" (K = 256, in colour), which come with the package and need no network; so
+              does "moby_dick", by characters (see `load_text` for tokens and lengths), and
+              "spirals", points of real numbers (see `load_continuous`);
             - a `datasets.Dataset` or `DatasetDict`, a folder made by `save_to_disk`, or the name
               of a data set on the Hub, "user/name";
-            - a folder of images, with subfolders as labels: (H, W) grey, (3, H, W) colour;
+            - a folder of images, with subfolders as labels: (H, W) grey, (3, H, W) colour; or of
+              IDX files, as the original MNIST at 256 levels;
+            - a .json file of music in voices (see `load_scores`);
             - a .npy, .npz or .pt file of numbers, shape (N, *S), or a folder of .npy files, which
               follow one another in the order of their names.
         split: which split; a source without splits is all "train".
@@ -82,6 +91,14 @@ def load(
     if not isinstance(split, str):
         raise DataError(f"split was {split!r}; allowed: a name such as 'train'")
     transform = Transform(binarize, stochastic, quantize, value_range)
+    whole = isinstance(source, str) and source in TEXTS
+    if whole or _is_score(source):
+        plain = transform == Transform() and num_categories is None and in_memory
+        if not plain or states_key is not None or label_key is not None:
+            raise DataError(
+                f"settings were given that {source!r:.60} does not have; allowed: source and split"
+            )
+        return load_text(source, split=split) if whole else load_scores(source, split)
     raw, name = _read(source, split, states_key, label_key, in_memory)
     if name == _BINARY:
         if quantize is not None:
@@ -106,6 +123,10 @@ def load(
     return DiscreteData(states, num_categories, labels, name, label_names=label_names)
 
 
+def _is_score(source: Any) -> bool:
+    return isinstance(source, str | Path) and Path(source).suffix.lower() == ".json"
+
+
 def _read(
     source: Any,
     split: str,
@@ -123,6 +144,10 @@ def _read(
         )
     if isinstance(source, str) and source in NAMES:
         _no_keys(states_key, label_key, str(source))
+        if source in POINTS:
+            raise DataError(f"{source} holds real numbers; allowed: with load_continuous")
+        if source == "shapes":
+            return Raw(*made.shapes(split), 256, made.SHAPES), str(source)
         levels, labels = embedded.mnist16(split)
         return Raw(levels, labels, 16), str(source)
     path = Path(source).expanduser()
@@ -138,6 +163,8 @@ def _read(
         if stored is not None:
             return tables.table(stored, split, states_key, label_key, str(path)), path.name
         _no_keys(states_key, label_key, str(path))
+        if (stored_bytes := idx_folder(path, split)) is not None:
+            return stored_bytes, path.name
         shards = sorted(path.glob("*.npy"))
         if shards:
             if split != "train":

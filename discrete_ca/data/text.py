@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from discrete_ca.data import embedded
 from discrete_ca.data.dataset import DiscreteData, narrowest
 from discrete_ca.data.sources import reading
 from discrete_ca.data.tokenizers import (
@@ -19,12 +20,16 @@ from discrete_ca.data.tokenizers import (
 )
 from discrete_ca.errors import DataError
 
+TEXTS = {"moby_dick": embedded.moby_dick}
+"""The texts that come with the package, by name: from a split, or None, to the text."""
+
 
 def load_text(
     source: str | Path | Sequence[str],
     tokenizer: Tokenizer | str | Path = "characters",
     length: int = 256,
     *,
+    split: str | None = None,
     stride: int | None = None,
     separator: str = "\n\n",
     pad: bool = False,
@@ -38,11 +43,13 @@ def load_text(
     are text: objectives and chains never touch the others.
 
     Args:
-        source: a text file, a folder of .txt files (a document each), or documents as a list of
-            strings.
+        source: a text file, a folder of .txt files (a document each), documents as a list of
+            strings, or "moby_dick", which comes with the package.
         tokenizer: a `Tokenizer`; or, for convenience, "characters" (those that occur), "bytes", or
             the path of a tokenizer.json.
         length: T, categories a row.
+        split: of a text that comes with the package, "train" or "test" (the last tenth); None for
+            the whole. Characters are those of the whole.
         stride: categories from the start of a window to that of the next; None for `length`, less
             for windows that overlap.
         separator: stands between packed documents.
@@ -72,10 +79,10 @@ def load_text(
             raise DataError(f"{key} was {value}; allowed: a whole number >= 1")
     if pad and stride is not None:
         raise DataError(f"stride was {stride} with pad=True; allowed: None")
-    texts, found = _documents(source)
+    texts, found = _documents(source, split)
     if not pad:
         texts = [separator.join(texts)]
-    coder = _tokenizer(tokenizer, texts)
+    coder = _tokenizer(tokenizer, texts if split is None else _documents(source, None)[0])
     present = None
     if pad:
         coder = coder.padded()
@@ -88,8 +95,12 @@ def load_text(
     return DiscreteData(states, coder.size, None, name or found, present, coder)
 
 
-def _documents(source: str | Path | Sequence[str]) -> tuple[list[str], str]:
+def _documents(source: str | Path | Sequence[str], split: str | None) -> tuple[list[str], str]:
     """The texts, and a name for them."""
+    if isinstance(source, str) and source in TEXTS:
+        return [TEXTS[source](split)], source
+    if split is not None:
+        raise DataError(f"split was '{split}'; allowed: None, but for {', '.join(TEXTS)}")
     if not isinstance(source, str | Path):
         texts = list(source)
         for text in texts:
@@ -104,7 +115,7 @@ def _documents(source: str | Path | Sequence[str]) -> tuple[list[str], str]:
     if not found:
         raise DataError(
             f"source '{source!s:.60}' does not exist; allowed: a file, a folder of .txt files, "
-            "or texts as a list, [text]"
+            f"texts as a list, [text], or {', '.join(TEXTS)}"
         )
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
     with reading(path):

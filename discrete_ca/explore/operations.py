@@ -91,8 +91,8 @@ class Operation(ABC):
         return 1
 
     @property
-    def evaluations(self) -> int:
-        """Network evaluations one after another; 0 for an operation without the network."""
+    def calls(self) -> int:
+        """Calls of the kernel one after another; 0 for an operation without the network."""
         return 0
 
     @abstractmethod

@@ -79,8 +79,8 @@ class _Stationary(_Drawing):
         bounded(self.steps, "steps", MAX_STEPS)
 
     @property
-    def evaluations(self) -> int:
-        """Network evaluations one after another: the steps and a read-out."""
+    def calls(self) -> int:
+        """Calls of the kernel one after another: the steps and a read-out."""
         return self.steps + 1
 
 
@@ -103,8 +103,8 @@ class _Annealed(_Drawing):
         bounded(self.moves * (1 + self.correctors), "moves with correctors", MAX_STEPS)
 
     @property
-    def evaluations(self) -> int:
-        """Network evaluations one after another: moves, correctors and a read-out."""
+    def calls(self) -> int:
+        """Calls of the kernel one after another: moves, correctors and a read-out."""
         return self.moves * (1 + self.correctors) + 1
 
     def _anneal(self, chain: Callable[..., Any], studio: Studio, *given: Any, **more: Any) -> Any:
@@ -184,8 +184,8 @@ class Walk(_Stationary, name="walk"):
     """A strip of n designs along one chain, `steps` apart; from a node on a chain it goes on."""
 
     @property
-    def evaluations(self) -> int:
-        """Network evaluations one after another."""
+    def calls(self) -> int:
+        """Calls of the kernel one after another."""
         return self.n * (self.steps + 1)
 
     def apply(self, studio: Studio, parents: Sequence[Node], generator: torch.Generator) -> Made:
@@ -207,7 +207,7 @@ class Walk(_Stationary, name="walk"):
                 states.append(x.cpu())
                 designs.append(torch.where(node.locked, node.design, z.cpu()))
         return Made(
-            torch.cat(designs), node.locked, torch.cat(states), self.level, self.evaluations
+            torch.cat(designs), node.locked, torch.cat(states), self.level, self.calls
         )
 
 
@@ -215,8 +215,8 @@ class Propose(_Stationary, name="propose"):
     """n candidates around a hidden centre near a design, to pick from (see `selection`)."""
 
     @property
-    def evaluations(self) -> int:
-        """Network evaluations one after another."""
+    def calls(self) -> int:
+        """Calls of the kernel one after another."""
         return 2 * self.steps + 1
 
     def apply(self, studio: Studio, parents: Sequence[Node], generator: torch.Generator) -> Made:

@@ -113,7 +113,7 @@ class AutoregressiveTransition(Transition):
         b_x: level of x, (B,).
         b_y: level of y, (B,); at level 0, y is clean and takes categories alone.
         hold: h, (B,).
-        told: what the network is told of label and known sites, by name.
+        told: what the network is told of label, known sites and hold, by name.
         known: (mask, values); sites with mask False stay at their values and count nothing.
     """
 
@@ -132,10 +132,11 @@ class AutoregressiveTransition(Transition):
 
     @property
     def read_out(self) -> AutoregressiveTransition:  # type: ignore[override]
-        """p_θ(z|x), which draws sites one after another too."""
+        """p_θ(z|x), which draws sites one after another too, and holds none."""
         clean = torch.zeros_like(self.b_y)
+        told = {**self.told, "hold": clean} if "hold" in self.told else self.told
         return AutoregressiveTransition(
-            self.kernel, self.x, self.b_x, clean, clean, self.told, self.known
+            self.kernel, self.x, self.b_x, clean, clean, told, self.known
         )
 
     def _allowed(self, logits: Tensor) -> Tensor:

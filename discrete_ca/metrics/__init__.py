@@ -41,7 +41,13 @@ from discrete_ca.metrics.ngrams import (
     share_seen,
 )
 from discrete_ca.metrics.report import MEASURES, Measure, floor_name, rows
-from discrete_ca.metrics.suites import ChoraleSuite, DigitSuite, ImageSuite, SequenceSuite
+from discrete_ca.metrics.suites import (
+    ChoraleSuite,
+    DigitSuite,
+    ImageSuite,
+    PointSuite,
+    SequenceSuite,
+)
 from discrete_ca.metrics.words import share_of_known_words, vocabulary
 
 __all__ = [
@@ -63,6 +69,7 @@ __all__ = [
     "NGramDivergences",
     "NGramModel",
     "PitchCoding",
+    "PointSuite",
     "PolynomialSimilarity",
     "PrincipalComponents",
     "SequenceSuite",

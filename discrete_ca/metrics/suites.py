@@ -15,12 +15,13 @@ from discrete_ca.metrics.features import PrincipalComponents, thinned
 from discrete_ca.metrics.frechet import frechet_distance
 from discrete_ca.metrics.judge import digit_metrics, load_judge
 from discrete_ca.metrics.manifold import manifold_metrics
-from discrete_ca.metrics.mmd import HammingSimilarity, mmd_squared
+from discrete_ca.metrics.mmd import GaussianSimilarity, HammingSimilarity, mmd_squared
 from discrete_ca.metrics.ngram_model import NGramModel
 from discrete_ca.metrics.ngrams import ngram_divergences, share_seen
 from discrete_ca.metrics.words import share_of_known_words, vocabulary
 
 _COMPONENTS, _MOST, _MOST_OF_MMD = 64, 10_000, 2_000
+_FINE = 0.2  # bandwidth of points, as a share of the median distance: details count too
 _ORDER, _ORDER_OF_FEW, _FEW = 3, 5, 256  # of n-gram models; longer for characters and bytes
 
 
@@ -127,6 +128,32 @@ class SequenceSuite:
             texts = map(self.decode, samples)
             found["known_words"] = share_of_known_words(texts, self.words, windows=True)
         return found
+
+
+class PointSuite:
+    """Points of real numbers: MMD with a Gaussian similarity.
+
+    Its bandwidth is a fifth of the median distance of points of the reference.
+
+    Args:
+        reference: real points, shape (M, *S), M >= 2, not all equal.
+
+    Example:
+        >>> import torch
+        >>> g = torch.Generator().manual_seed(0)
+        >>> x, real = torch.randn(2, 100, 2, generator=g)
+        >>> abs(PointSuite(real)(x)["mmd_gaussian"]) < 0.02
+        True
+    """
+
+    def __init__(self, reference: Tensor) -> None:
+        self.reference = thinned(reference.flatten(1), _MOST_OF_MMD)
+        median = GaussianSimilarity.median(self.reference).bandwidth
+        self.similarity = GaussianSimilarity(_FINE * median)
+
+    def __call__(self, samples: Tensor) -> dict[str, float]:
+        """Measures of samples (N, *S), N >= 2, by name."""
+        return {"mmd_gaussian": mmd_squared(samples.flatten(1), self.reference, self.similarity)}
 
 
 class ChoraleSuite:

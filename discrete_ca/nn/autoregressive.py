@@ -29,6 +29,7 @@ class AutoregressiveTransformer(Configured, nn.Module):
         heads: attention heads; W must be a multiple of twice their number.
         num_classes: labels that the network takes; None for none.
         known: whether the network takes the mask of known sites.
+        hold: whether the network takes the hold.
 
     Raises:
         ValueError: for heads that do not divide the width into even sizes, and (when called) for
@@ -50,6 +51,7 @@ class AutoregressiveTransformer(Configured, nn.Module):
         heads: int = 4,
         num_classes: int | None = None,
         known: bool = False,
+        hold: bool = False,
     ) -> None:
         super().__init__()
         if heads < 1 or width % (2 * heads):
@@ -58,8 +60,8 @@ class AutoregressiveTransformer(Configured, nn.Module):
             )
         self.num_states, self.shape, self.size = num_states, tuple(shape), width // heads
         self.sites = math.prod(self.shape)
-        self.accepts = accepted(num_classes, known)
-        self.condition = ConditionEmbedding(width, num_classes)
+        self.accepts = accepted(num_classes, known, hold)
+        self.condition = ConditionEmbedding(width, num_classes, hold)
         self.target = LevelEmbedding(width)
         self.read_embed = nn.Embedding(num_states, width)
         self.write_embed = nn.Embedding(num_states + 1, width)  # the last one: nothing yet
@@ -80,6 +82,7 @@ class AutoregressiveTransformer(Configured, nn.Module):
         target: Tensor,
         label: Tensor | None = None,
         known: Tensor | None = None,
+        hold: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """What is known before y is written: vectors at each site (B, D, W), a condition (B, W).
 
@@ -89,13 +92,14 @@ class AutoregressiveTransformer(Configured, nn.Module):
             target: b_y, (B,).
             label: labels, (B,).
             known: mask of the sites that are generated, (B, *S).
+            hold: h, (B,).
 
         Raises:
             ValueError: for states of another shape.
         """
         if tuple(x.shape[1:]) != self.shape:
             raise ValueError(f"x has shape {tuple(x.shape)}; allowed: (B, *{self.shape})")
-        condition = self.condition(b, label) + self.target(target)
+        condition = self.condition(b, label, hold) + self.target(target)
         h = self.read_embed(in_order(x)) + self.place
         if self.told is not None and known is not None:
             h = h + self.told(in_order(known).long())
@@ -112,6 +116,7 @@ class AutoregressiveTransformer(Configured, nn.Module):
         target: Tensor,
         label: Tensor | None = None,
         known: Tensor | None = None,
+        hold: Tensor | None = None,
     ) -> Tensor:
         """Logits (B, *S, V) of each site of y given those before it, in one pass.
 
@@ -122,8 +127,9 @@ class AutoregressiveTransformer(Configured, nn.Module):
             target: b_y, (B,).
             label: labels, (B,).
             known: mask of the sites that are generated, (B, *S).
+            hold: h, (B,).
         """
-        seen, condition = self.read(x, b, target, label, known)
+        seen, condition = self.read(x, b, target, label, known, hold)
         before = torch.full_like(in_order(y), self.num_states)
         before[:, 1:] = in_order(y)[:, :-1]
         h = seen + self.write_embed(before)

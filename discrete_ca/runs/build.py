@@ -9,8 +9,8 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import torch
 
@@ -18,6 +18,7 @@ from discrete_ca import corruption, nn, serialization
 from discrete_ca.data import ContinuousData, DiscreteData, Examples, StreamedData
 from discrete_ca.errors import CheckpointError, ConfigError, unknown_name
 from discrete_ca.kernels import (
+    AutoregressiveKernel,
     CategoricalNoiseKernel,
     GaussianNoiseKernel,
     LinearNoise,
@@ -25,6 +26,7 @@ from discrete_ca.kernels import (
     VariancePreserving,
 )
 from discrete_ca.objectives import ContrastiveAdjustment, Denoising, InverseLevel, Phase, Schedule
+from discrete_ca.renoising import Renoising
 from discrete_ca.runs.config import NetConfig, RecipeConfig, RunConfig
 
 _CORRUPTIONS = {
@@ -34,7 +36,27 @@ _CORRUPTIONS = {
     "tokens": corruption.TokenNoise.from_data,
 }
 _NOISES = {"linear": LinearNoise, "preserving": VariancePreserving}
-_KERNELS = {"categorical": CategoricalNoiseKernel, "gaussian": GaussianNoiseKernel}
+
+
+class Kind(NamedTuple):
+    """A kind of kernel that comes with the package."""
+
+    made: type[TransitionKernel]
+    """The class."""
+    continuous: bool
+    """Whether its states are real numbers."""
+    recipes: tuple[str, ...]
+    """What it may be trained by."""
+
+
+KERNELS = {
+    "categorical": Kind(
+        CategoricalNoiseKernel, False, ("default", "half", "denoising", "adjustment")
+    ),
+    "gaussian": Kind(GaussianNoiseKernel, True, ("half", "denoising", "adjustment")),
+    "autoregressive": Kind(AutoregressiveKernel, False, ("renoising",)),
+}
+"""The kinds of kernels, by name."""
 
 _MOST_OF_A_HEAD = 1024  # its features are 4 K + 5 a site
 
@@ -71,46 +93,52 @@ def build_kernel(config: RunConfig, examples: Examples) -> TransitionKernel:
     Raises:
         ConfigError: for names that are unknown, and networks and kernels that do not fit the data.
     """
-    if isinstance(examples, ContinuousData):
-        available = _for_numbers(config, examples)
-    else:
-        available = _for_categories(config, examples)
-    kind = config.kernel.kind
-    kernel_class: Any = _KERNELS.get(kind) or user_class(kind, "kernel", _KERNELS)
-    if kind in _KERNELS and (kind == "gaussian") != isinstance(examples, ContinuousData):
+    config, continuous = config.resolved(), isinstance(examples, ContinuousData)
+    name, recipe = config.kernel.kind, config.recipe
+    kind = KERNELS.get(name)
+    kernel_class: Any = user_class(name, "kernel", KERNELS) if kind is None else kind.made
+    if kind is not None and kind.continuous != continuous:
         raise ConfigError(
-            f"kernel.kind was {kind}, but data.continuous was "
-            f"{str(isinstance(examples, ContinuousData)).lower()}; allowed: gaussian with true, "
-            "categorical with false"
+            f"kernel.kind was {name}, but data.continuous was {str(continuous).lower()}; allowed: "
+            "gaussian with true, categorical and autoregressive with false"
         )
+    if kind is not None and recipe.kind not in kind.recipes:
+        raise ConfigError(
+            f"recipe.kind was {recipe.kind} with kernel.kind {name}; allowed: "
+            f"{', '.join(kind.recipes)}"
+        )
+    if continuous and recipe.holds is not None and recipe.holds[1] >= 1:
+        raise ConfigError(f"recipe.holds was {recipe.holds}; allowed with real numbers: below 1")
+    available = (
+        _for_numbers(config, examples)
+        if isinstance(examples, ContinuousData)
+        else _for_categories(config, examples)
+    )
     kernel = _make(kernel_class, "kernel", available)
     if not isinstance(kernel, TransitionKernel):
-        raise ConfigError(f"kernel was {kind}; allowed: a TransitionKernel")
+        raise ConfigError(f"kernel was {name}; allowed: a TransitionKernel")
     _check_can_be_loaded(kernel)
     return kernel
 
 
-def _classes(config: RunConfig, examples: Examples) -> int | None:
-    """How many classes the network is told of; None where it is not told."""
-    if not config.net.labels:
-        return None
-    found = examples.num_classes
-    if found is None:
+def _told(config: RunConfig, examples: Examples) -> dict[str, Any]:
+    """What the network is told beside the state: arguments that the package's networks share."""
+    if config.net.labels and examples.num_classes is None:
         raise ConfigError("net.labels was true, but the data have no labels; allowed: false")
-    return found
+    return {
+        "num_classes": examples.num_classes if config.net.labels else None,
+        "known": True,
+        # in the default recipe the head is told: the denoiser is the same at every hold
+        "hold": config.recipe.holds is not None and config.recipe.kind != "default",
+    }
 
 
 def _for_numbers(config: RunConfig, examples: ContinuousData) -> dict[str, Any]:
     """What a kernel over real numbers may be made with."""
-    if config.recipe.kind == "default" and config.kernel.kind == "gaussian":
-        raise ConfigError(
-            "recipe.kind was default, which trains an adjustment head, with kernel.kind gaussian; "
-            "allowed: half, denoising, adjustment"
-        )
     if config.kernel.noise not in _NOISES:
         raise ConfigError(unknown_name("kernel.noise", config.kernel.noise, _NOISES))
     noise, shape = _NOISES[config.kernel.noise](), tuple(examples.shape)
-    net = _net(config.net, 2, None, shape, _classes(config, examples))
+    net = _net(config.net, 2, None, shape, _told(config, examples))
     deviation = float(examples.states.std(correction=0)) or 1.0
     net = nn.Preconditioned(net, noise, round(deviation, 3) or deviation)
     return {
@@ -128,13 +156,15 @@ def _for_categories(config: RunConfig, examples: DiscreteData | StreamedData) ->
     noise = _make(noise_class, "corruption", {"num_categories": k, "data": examples})
     if not isinstance(noise, corruption.Corruption):
         raise ConfigError(f"corruption was {config.kernel.corruption}; allowed: a Corruption")
-    net = _categorical_net(config, k, noise.num_states, shape, _classes(config, examples))
+    net = _categorical_net(config, k, noise.num_states, shape, _told(config, examples))
     if not isinstance(net, torch.nn.Module):
         raise ConfigError(f"net was {config.net.kind}; allowed: a torch.nn.Module")
-    head = _head(k, shape) if config.kernel.head else None
+    headed = config.kernel.head and config.kernel.kind != "autoregressive"
+    head = _head(k, shape, config.recipe.holds is not None) if headed else None
     return {
         "net": net, "corruption": noise, "hold": config.kernel.hold,
         "carry_over": config.kernel.carry_over, "adjustment": head,
+        "add_evidence": config.kernel.add_evidence,
         "num_categories": k, "num_states": noise.num_states, "shape": shape,
     }  # fmt: skip
 
@@ -165,7 +195,7 @@ def _looks_like_sequences(shape: tuple[int, ...]) -> bool:
     return len(shape) in (1, 2) and shape[-1] >= 8 and not _looks_like_images(shape)
 
 
-def _head(k: int, shape: tuple[int, ...]) -> torch.nn.Module:
+def _head(k: int, shape: tuple[int, ...], hold: bool) -> torch.nn.Module:
     """The adjustment head that fits: shared by sites where these are alike."""
     if k > _MOST_OF_A_HEAD:
         raise ConfigError(
@@ -174,30 +204,51 @@ def _head(k: int, shape: tuple[int, ...]) -> torch.nn.Module:
             "false and recipe.kind to half, adjustment or denoising"
         )
     if _looks_like_images(shape):
-        return nn.AdjustmentHead(k, dims=2)
-    return (
-        nn.AdjustmentHead(k, dims=1) if _looks_like_sequences(shape) else nn.AdjustmentMLP(k, shape)
-    )
+        return nn.AdjustmentHead(k, dims=2, hold=hold)
+    if _looks_like_sequences(shape):
+        return nn.AdjustmentHead(k, dims=1, hold=hold)
+    return nn.AdjustmentMLP(k, shape, hold=hold)
 
 
 def _categorical_net(
-    config: RunConfig, k: int, states: int, shape: tuple[int, ...], classes: int | None
+    config: RunConfig, k: int, states: int, shape: tuple[int, ...], told: dict[str, Any]
 ) -> torch.nn.Module:
-    """A network that gives K logits a site, or those of a few logistic laws."""
-    if config.net.components < 0:
-        raise ConfigError(f"net.components was {config.net.components}; allowed: >= 0")
-    if config.net.components == 0:
-        return _net(config.net, k, states, shape, classes)
-    return nn.Logistic(_net(config.net, 3 * config.net.components, states, shape, classes), k)
+    """A network that gives K logits a site, those of a few logistic laws, or writes sites."""
+    net = config.net
+    if net.components < 0:
+        raise ConfigError(f"net.components was {net.components}; allowed: >= 0")
+    if config.kernel.kind == "autoregressive" and net.kind in ("auto", "transformer"):
+        _check_sizes(net)
+        depth: dict[str, Any] = {} if net.depth is None else {"depth": net.depth}
+        return nn.AutoregressiveTransformer(
+            states, shape, width=_heads_fit(net), heads=net.heads, **depth, **told
+        )
+    if net.components == 0:
+        return _net(net, k, states, shape, told)
+    return nn.Logistic(_net(net, 3 * net.components, states, shape, told), k)
 
 
-def _net(
-    config: NetConfig, k: int, states: int | None, shape: tuple[int, ...], classes: int | None
-) -> torch.nn.Module:
+def _check_sizes(config: NetConfig) -> None:
     for name in ("patch", "blocks", "head_width", "width", "depth", "heads"):
         value = getattr(config, name)
         if value is not None and value < 1:
             raise ConfigError(f"net.{name} was {value}; allowed: >= 1")
+
+
+def _heads_fit(config: NetConfig) -> int:
+    """The width of a transformer, which its heads part."""
+    if config.width % (2 * config.heads):
+        raise ConfigError(
+            f"net.width was {config.width} with net.heads = {config.heads}; allowed: a "
+            "multiple of 2 x heads"
+        )
+    return config.width
+
+
+def _net(
+    config: NetConfig, k: int, states: int | None, shape: tuple[int, ...], told: dict[str, Any]
+) -> torch.nn.Module:
+    _check_sizes(config)
     kind = config.kind
     if kind == "auto":
         kind = "mlp"
@@ -214,10 +265,9 @@ def _net(
             )
         return nn.UNet(
             k, states, channels=shape[0] if len(shape) == 3 else None, patch=config.patch,
-            widths=config.widths, blocks=config.blocks, head_width=config.head_width,
-            num_classes=classes, known=True,
+            widths=config.widths, blocks=config.blocks, head_width=config.head_width, **told,
         )  # fmt: skip
-    common: dict[str, Any] = {"width": config.width, "num_classes": classes, "known": True}
+    common: dict[str, Any] = {"width": config.width, **told}
     if config.depth is not None:
         common["depth"] = config.depth
     if kind == "mlp":
@@ -234,13 +284,9 @@ def _net(
         common |= {"channels": shape[0] if len(shape) == 2 else None, "tied": config.tied}
         if kind == "conv":
             return nn.DilatedConv(k, states, **common)
-        if config.width % (2 * config.heads):
-            raise ConfigError(
-                f"net.width was {config.width} with net.heads = {config.heads}; allowed: a "
-                "multiple of 2 x heads"
-            )
+        _heads_fit(config)
         return nn.Transformer(k, states, heads=config.heads, **common)
-    available = {"num_categories": k, "num_states": states, "shape": shape, "num_classes": classes}
+    available = {"num_categories": k, "num_states": states, "shape": shape, **told}
     found: torch.nn.Module = _make(
         user_class(kind, "net", dict.fromkeys(("unet", "transformer", "conv", "mlp", "auto"))),
         "net",
@@ -253,16 +299,29 @@ def build_schedule(config: RecipeConfig) -> Schedule:
     """The schedule of a run.
 
     Raises:
-        ConfigError: for an unknown recipe.
+        ConfigError: for an unknown recipe, or holds that it does not have.
     """
-    adjustment = ContrastiveAdjustment(denoising_weight=config.denoising_weight)
-    denoising = Denoising(level_weight=InverseLevel(0.1))
-    recipes = {
-        "default": lambda: Schedule.default(config.adjust),
-        "denoising": lambda: Schedule.of(denoising),
-        "adjustment": lambda: Schedule.of(adjustment),
-        "half": lambda: Schedule((Phase(denoising, 0.5), Phase(adjustment, 0.5))),
+    holds, weight = config.holds, InverseLevel(0.1)
+    told: dict[str, Any] = {"holds": holds, "unlabelled_share": config.unlabelled}
+
+    def adjustment() -> ContrastiveAdjustment:
+        return ContrastiveAdjustment(denoising_weight=config.denoising_weight, **told)
+
+    def denoising() -> Denoising:
+        return Denoising(level_weight=weight, **told)
+
+    recipes: dict[str, Callable[[], Schedule]] = {
+        "default": lambda: Schedule.default(config.adjust, **told),
+        "denoising": lambda: Schedule.of(denoising()),
+        "adjustment": lambda: Schedule.of(adjustment()),
+        "half": lambda: Schedule((Phase(denoising(), 0.5), Phase(adjustment(), 0.5))),
+        "renoising": lambda: Schedule.of(Renoising(level_weight=weight, **told)),
     }
     if config.kind not in recipes:
         raise ConfigError(unknown_name("recipe", config.kind, recipes))
+    if holds is not None and config.kind == "denoising":
+        raise ConfigError(
+            f"recipe.holds was {holds} with recipe.kind denoising; allowed: None, since a denoiser "
+            "is the same at every hold"
+        )
     return recipes[config.kind]()

@@ -10,20 +10,37 @@ import json
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from discrete_ca import data, hub
 from discrete_ca.data import ContinuousData, DiscreteData, Examples, StreamedData
 from discrete_ca.data.loading import NAMES
+from discrete_ca.data.text import TEXTS
 from discrete_ca.errors import ConfigError, unknown_name
 from discrete_ca.runs.recipes import config_file
 from discrete_ca.training import TrainConfig
 
 _OF_NUMBERS = ("value_range",)
+_OF_ARRAYS = (
+    "split", "num_categories", "binarize", "quantize", "states_key", "label_key", "in_memory",
+    "streaming", "buffer", "value_range",
+)  # fmt: skip
 _MINUTES = 8.0  # the budget where none is given
+_TOKENIZERS = ("characters", "bytes")
+_HOLD = 0.8  # likewise, of kernels whose steps are factorised
+
+
+class Form(NamedTuple):
+    """What a source is, as far as its settings go."""
+
+    what: str
+    settings: tuple[str, ...]
+    """Of `DataConfig`, those that it has."""
+    load: Callable[..., Examples] | None
+    """From the source and the settings that were given; None for arrays and pictures."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +48,9 @@ class DataConfig:
     """What is trained on; see `discrete_ca.data.load` and `discrete_ca.data.stream`.
 
     Args:
-        source: binarized_mnist, mnist16, a folder of images or of .npy files, a .npy/.npz/.pt file,
-            a folder that `datasets` saved, a name on the Hub, or a .txt file (see
-            `discrete_ca.data.load_text`).
+        source: binarized_mnist, mnist16, moby_dick, a folder of images, of IDX or of .npy files, a
+            .npy/.npz/.pt file, a folder that `datasets` saved, a name on the Hub, a .txt file
+            (`discrete_ca.data.load_text`), or a .json file of music (`load_scores`).
         split: which split.
         num_categories: K; None for what the source says.
         binarize: make K = 2 by value >= this.
@@ -41,7 +58,7 @@ class DataConfig:
         states_key: the column or array of states.
         label_key: the column or array of labels.
         tokenizer: of text: characters (unless said), bytes, or the path of a tokenizer.json.
-        length: of text: T, categories a row; 256 unless said.
+        length: T, of text: categories a row; 256 unless said; of music: steps; 64 unless said.
         in_memory: false leaves the states on disk and reads them as they are needed.
         streaming: read a name on the Hub, or what `datasets` saved, as a stream; nothing is
             downloaded beforehand.
@@ -80,6 +97,17 @@ class DataConfig:
         if self.held_out and self.streaming:
             raise ConfigError(f"held_out was {self.held_out} with streaming; allowed: 0")
 
+    @property
+    def form(self) -> Form:
+        """What the source is."""
+        suffix = Path(self.source).suffix.lower()
+        if self.source in TEXTS or suffix == ".txt":
+            split = ("split",) if self.source in TEXTS else ()
+            return Form("a text", (*split, "tokenizer", "length"), data.load_text)
+        if suffix == ".json":
+            return Form("music", ("split", "length"), data.load_scores)
+        return Form("no text", _OF_ARRAYS, None)
+
     def load(self) -> Examples:
         """All of the data, the examples to hold out among them.
 
@@ -87,17 +115,21 @@ class DataConfig:
             ConfigError: for settings that such a source, or such states, do not have.
             DataError: for data that cannot be used.
         """
+        if not self.source:
+            raise ConfigError("data.source was ''; allowed: where the data are, as --data PATH")
         given = dataclasses.asdict(self)
         del given["held_out"]
-        of_text = {name: given.pop(name) for name in ("tokenizer", "length")}
-        continuous = bool(given.pop("continuous"))
-        text = Path(self.source).suffix.lower() == ".txt"
-        for name, value in (given if text else of_text).items():
-            if name != "source" and value != getattr(DataConfig, name):
+        continuous, form = bool(given.pop("continuous")), self.form
+        for name, value in given.items():
+            if name not in ("source", *form.settings) and value != getattr(DataConfig, name):
                 raise ConfigError(
-                    f"data.{name} was {value!r}, but '{self.source}' is "
-                    f"{'a' if text else 'no'} text; allowed: {getattr(DataConfig, name)!r}"
+                    f"data.{name} was {value!r}, but '{self.source}' is {form.what}; allowed: "
+                    f"{getattr(DataConfig, name)!r}"
                 )
+        if form.load is not None:
+            chosen = {name: given[name] for name in form.settings if given[name] is not None}
+            return form.load(self.source, **chosen)
+        given = {name: given[name] for name in ("source", *form.settings)}
         of_others = ("num_categories", "binarize", "quantize") if continuous else _OF_NUMBERS
         for name in of_others:
             if given[name] is not None:
@@ -106,9 +138,6 @@ class DataConfig:
                     f"data.continuous being {str(continuous).lower()}"
                 )
         value_range = given.pop("value_range")
-        if text:
-            chosen = {k: v for k, v in of_text.items() if v is not None}
-            return data.load_text(self.source, **chosen)
         if continuous:
             names = ("source", "split", "states_key", "label_key")
             return data.load_continuous(
@@ -134,7 +163,8 @@ class NetConfig:
     Args:
         kind: unet (images), transformer or conv (sequences, of shape (T,) or (C, T)), mlp (small
             spaces), auto for the one that fits, or package.module:Name, made with what it declares
-            of num_categories, num_states, shape, num_classes.
+            of num_categories, num_states, shape, num_classes. The autoregressive kernel takes a
+            transformer that writes any shape site by site, which is its auto.
         widths: of the UNet, channels at each resolution.
         blocks: of the UNet, residual blocks a resolution.
         head_width: of the UNet, channels at full resolution.
@@ -143,7 +173,7 @@ class NetConfig:
         depth: of transformer, conv and MLP, blocks or layers; None for 4, 8 and 2.
         heads: of the transformer, attention heads.
         tied: of transformer and conv, one matrix for embedding and output: for many categories.
-        labels: tell the network the label.
+        labels: tell the network the label, -1 for none (see `recipe.unlabelled`).
         components: M discretised logistic laws give the logits, for ordered categories: 3M numbers
             a site in place of K; 0 for free logits.
     """
@@ -166,22 +196,27 @@ class KernelConfig:
     """The kernel and its noise.
 
     Args:
-        kind: categorical, gaussian (real-valued states), or package.module:Name, made with what it
-            declares of net, corruption, noise, hold, adjustment, num_categories, num_states, shape.
+        kind: categorical, gaussian (real-valued states), autoregressive (sites drawn one after
+            another inside a step), or package.module:Name, made with what it declares of net,
+            corruption, noise, hold, adjustment, num_categories, num_states, shape.
         corruption: uniform, absorbing, ordinal, tokens (to a mask or, by the frequencies of the
             data, to another token), or package.module:Name, made with what it declares of
             num_categories and data.
         noise: of real-valued states, linear (the paper's) or preserving (the variance).
-        hold: h, in [0, 1]; nearer to 1 is slower and more faithful.
+        hold: h, in [0, 1]; nearer to 1 is slower and more faithful. None for 0.8, and for 0 of
+            the autoregressive kernel, which needs no hold to be faithful.
         carry_over: take sites that absorbing noise left alone as known.
+        add_evidence: add what a site's own state says of it to the network's outputs, which need
+            then not learn it; worth it where categories are few.
         head: add an adjustment head, which the default recipe trains.
     """
 
     kind: str = "categorical"
     corruption: str = "uniform"
     noise: str = "linear"
-    hold: float = 0.8
+    hold: float | None = None
     carry_over: bool = True
+    add_evidence: bool = False
     head: bool = True
 
 
@@ -191,14 +226,20 @@ class RecipeConfig:
 
     Args:
         kind: default (denoise, then the head), denoising, adjustment (contrastive), half (both in
-            turn, all weights).
+            turn, all weights), renoising (of the autoregressive kernel).
         adjust: share of the budget for the head, in `default`.
         denoising_weight: λ, in `adjustment` and `half`.
+        holds: lowest and highest hold to train for; the head (in `default`) or the network is told
+            the hold, and one run then serves all of them. None for the kernel's own alone.
+        unlabelled: share of the examples whose label is hidden from a network that is told it, so
+            that it can also be run without a label, and guided.
     """
 
     kind: str = "default"
     adjust: float = 0.3
     denoising_weight: float = 0.01
+    holds: tuple[float, float] | None = None
+    unlabelled: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -239,7 +280,7 @@ class RunConfig:
 
         Args:
             path: the file, or the bare name of a recipe; see `discrete_ca.runs.recipes`. A path in
-                `data.source` starts at the file's folder.
+                `data.source` or `data.tokenizer` starts at the file's folder.
 
         Raises:
             ConfigError: for an unknown recipe, a file that cannot be read, unknown keys or wrong
@@ -255,20 +296,26 @@ class RunConfig:
         except (OSError, ValueError) as error:
             raise ConfigError(f"config '{path}' cannot be read: {error}") from error
         run = cls.from_dict(values)
-        source = _from_folder(run.data.source, file.parent)
-        return dataclasses.replace(run, data=dataclasses.replace(run.data, source=source))
+        paths: dict[str, Any] = {"source": _from_folder(run.data.source, file.parent, "source")}
+        if run.data.tokenizer not in (None, *_TOKENIZERS):
+            paths["tokenizer"] = _from_folder(str(run.data.tokenizer), file.parent, "tokenizer")
+        return dataclasses.replace(run, data=dataclasses.replace(run.data, **paths))
 
     def resolved(self) -> RunConfig:
-        """With what was left open decided: whether the data are real-valued, as a kernel takes.
+        """With what was left open decided: the hold, and whether the data are real-valued.
 
         Example:
-            >>> RunConfig(kernel=KernelConfig(kind="gaussian")).resolved().data.continuous
-            True
+            >>> run = RunConfig(kernel=KernelConfig(kind="gaussian")).resolved()
+            >>> run.data.continuous, run.kernel.hold
+            (True, 0.8)
         """
-        if self.data.continuous is not None:
-            return self
-        data = dataclasses.replace(self.data, continuous=self.kernel.kind == "gaussian")
-        return dataclasses.replace(self, data=data)
+        data, kernel = self.data, self.kernel
+        if data.continuous is None:
+            data = dataclasses.replace(data, continuous=kernel.kind == "gaussian")
+        if kernel.hold is None:
+            own = 0.0 if kernel.kind == "autoregressive" else _HOLD
+            kernel = dataclasses.replace(kernel, hold=own)
+        return dataclasses.replace(self, data=data, kernel=kernel)
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, as `from_dict` takes them."""
@@ -276,17 +323,17 @@ class RunConfig:
         return found
 
 
-def _from_folder(source: str, folder: Path) -> str:
+def _from_folder(source: str, folder: Path, what: str) -> str:
     """A source that a file in `folder` names: a path from there, or a name as it is."""
     path = Path(source).expanduser()
-    if source in NAMES or path.is_absolute():
+    if source in ("", *NAMES) or path.is_absolute():
         return source
     beside = folder / path
     if beside.exists() or (path.suffix and not hub.is_name(source)):
         return str(beside.resolve())
     if path.exists():
         raise ConfigError(
-            f"data.source was '{source}', and there is no {beside}; allowed in a file: a path from "
+            f"data.{what} was '{source}', and there is no {beside}; allowed in a file: a path from "
             "the file's folder, or a name"
         )
     return source
@@ -317,8 +364,8 @@ def _checked(value: Any, hint: Any, name: str) -> Any:
     """The value where it is of the type, else a ConfigError that names it."""
     origin, options = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
-        item = options[0]
-        if isinstance(value, list | tuple):
+        item, every = options[0], options[-1] is ...  # else of a fixed length
+        if isinstance(value, list | tuple) and (every or len(value) == len(options)):
             return tuple(_checked(v, item, f"{name}[{i}]") for i, v in enumerate(value))
     elif origin in (typing.Union, types.UnionType):
         for option in options:

@@ -16,12 +16,8 @@ from discrete_ca.data import (
 )
 from discrete_ca.errors import CheckpointError, ConfigError
 from discrete_ca.hub import RUN_FILE
-from discrete_ca.kernels import (
-    CategoricalNoiseKernel,
-    GaussianNoiseKernel,
-    TransitionKernel,
-    load_kernel,
-)
+from discrete_ca.kernels import GaussianNoiseKernel, TransitionKernel, load_kernel
+from discrete_ca.kernels.corrupted import CorruptionKernel
 from discrete_ca.runs.config import RunConfig
 from discrete_ca.sealed import read_json, write_json
 from discrete_ca.serialization import CONFIG_FILE, TOKENIZER_FILE
@@ -156,7 +152,7 @@ def load_run(path: str | Path, trust_code: bool = False, revision: str | None = 
     try:
         shape = tuple(int(n) for n in facts["shape"]) if "shape" in facts else None
         categories = facts.get("num_categories")
-        if categories is None and isinstance(kernel, CategoricalNoiseKernel):
+        if categories is None and isinstance(kernel, CorruptionKernel):
             categories = kernel.corruption.num_categories
         categories = None if categories is None else int(categories)
     except (TypeError, ValueError, AttributeError) as error:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from discrete_ca import metrics
-from discrete_ca.data import DiscreteData
+from discrete_ca.data import StreamedData
 from discrete_ca.data.loading import NAMES
 from discrete_ca.errors import ConfigError, DataError, unknown_name
 from discrete_ca.metrics import Measures, PitchCoding
@@ -54,6 +54,11 @@ KINDS = {
         lambda shape, K: len(shape) == 1 and K is not None,
         "(T,)",
     ),
+    "points": Kind(
+        lambda real, saved, coding: metrics.PointSuite(real),
+        lambda shape, K: K is None,
+        "any, over real numbers",
+    ),
     "chorales": Kind(
         lambda real, saved, coding: metrics.ChoraleSuite(real, coding),
         lambda shape, K: len(shape) == 2 and shape[1] > 1 and K is not None,
@@ -95,10 +100,12 @@ class Comparison:
         """
         if self.threshold is not None:
             samples = (samples >= self.threshold).long()
-        found: dict[str, float | str] = {
-            **metrics.with_floor(self.measures, samples, self.real, generator),
-            "share_of_copies": metrics.share_of_copies(samples, self.trained),
-        }
+        found: dict[str, float | str] = dict(
+            metrics.with_floor(self.measures, samples, self.real, generator)
+        )
+        if self.trained.is_floating_point():  # no draw equals another
+            return {**found, "reference": self.reference}
+        found["share_of_copies"] = metrics.share_of_copies(samples, self.trained)
         if self.unseen is not None:
             share = metrics.share_of_copies(self.unseen, self.trained)
             found[metrics.floor_name("share_of_copies")] = share
@@ -111,6 +118,8 @@ def kind_of(saved: SavedRun) -> str:
     name = saved.about.get("data", {}).get("name", _DIGITS)
     if name in NAMES and shape == (28, 28):
         return "digits"
+    if saved.num_categories is None:
+        return "points"
     if len(shape) == 1:
         return "tokens"
     voices = len(shape) == 2 and shape[0] == _VOICES and shape[1] > _VOICES
@@ -188,15 +197,16 @@ def _examples(saved: SavedRun, kind: str, split: str | None, seed: int) -> _Exam
             f"split was '{split}', which the run was trained on; allowed: another, or none"
         )
     train, unseen = config.data.load_parts(config.train.seed)
-    if not isinstance(train, DiscreteData):
+    if isinstance(train, StreamedData):
         raise ConfigError("the run was trained on a stream; allowed: data that can be read again")
     trained = train.states
     if split is not None:
         changes: dict[str, Any] = {"split": split, "held_out": 0}
-        if saved.tokenizer is None and kind != "digits":  # it says the categories of text
+        settled = config.data.form.load is not None or saved.num_categories is None
+        if kind != "digits" and not settled:  # else the source says the categories itself
             changes["num_categories"] = saved.num_categories
         other = dataclasses.replace(config.data, **changes).load()
-        assert isinstance(other, DiscreteData)
+        assert not isinstance(other, StreamedData)
         unseen = other
     if unseen is None:
         real, rest = metrics.halves(trained, torch.Generator().manual_seed(seed))

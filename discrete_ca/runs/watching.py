@@ -6,6 +6,7 @@ from discrete_ca import files
 from discrete_ca.data import ContinuousData, DiscreteData, Examples, StreamedData
 from discrete_ca.kernels import TransitionKernel
 from discrete_ca.objectives import ContrastiveAdjustment, Denoising, Objective
+from discrete_ca.runs.build import KERNELS
 from discrete_ca.runs.config import RunConfig
 from discrete_ca.training import HeldOut, Mixing, Observer, Samples
 
@@ -28,7 +29,7 @@ def build_observers(
     """
     seed = config.train.seed
     found: list[Observer] = []
-    if config.kernel.kind in ("categorical", "gaussian"):
+    if config.kernel.kind in KERNELS:
         objective: Objective = Denoising()
     else:  # a user's own may have no read-out
         objective = ContrastiveAdjustment(denoising_weight=0.0)

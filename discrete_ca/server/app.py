@@ -462,7 +462,7 @@ class Served:
 
     def _frame(self, frame: Frame, operation: Operation) -> dict[str, Any]:
         """A frame as an event; a walk shows one design after another."""
-        count, total = len(frame.designs), max(1, operation.evaluations)
+        count, total = len(frame.designs), max(1, operation.calls)
         first = 0 if count == operation.count else (frame.done - 1) * operation.count // total
         return {
             "done": frame.done, "of": total, "first": first,

@@ -131,7 +131,7 @@ def test_256_grey_levels_from_arrays(tmp_path):
 
 
 REFUSED = [
-    (["--kernel", "gaussian"], "recipe.kind was default, which trains an adjustment head"),
+    (["--kernel", "gaussian"], "recipe.kind was default with kernel.kind gaussian; allowed: half"),
     (["--kernel", "gaussian", "--recipe", "half", "--data.continuous", "False"],
      "kernel.kind was gaussian, but data.continuous was false"),
     (["--data.continuous", "True"], "kernel.kind was categorical, but data.continuous was true"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from discrete_ca.data import embedded, load
+from discrete_ca.data import embedded, load, load_text
 from discrete_ca.errors import DataError
 
 ASSETS = resources.files("discrete_ca.data") / "assets"
@@ -95,6 +95,44 @@ def test_a_damaged_asset_says_so():
         embedded.decode(bytes(altered))
     with pytest.raises(DataError, match=r"its SHA-256 is .*, not "):
         embedded.decode(lzma.compress(b"another payload"))
+
+
+def test_moby_dick_is_parted_between_chapters():
+    whole, train, test = (embedded.moby_dick(split) for split in (None, "train", "test"))
+    assert whole == f"{train}\n\n{test}" and test.startswith("CHAPTER 125. The Log and Line.")
+    assert 0.09 < len(test) / len(whole) < 0.1 and whole.endswith("thousand years ago.\n")
+    with pytest.raises(DataError, match="unknown split 'tset'; did you mean 'test'"):
+        embedded.moby_dick("tset")
+
+
+def test_moby_dick_is_loaded_by_characters_of_the_whole():
+    data, held_out = load("moby_dick"), load_text("moby_dick", length=64, split="test")
+    assert (data.shape, data.num_categories, data.name) == ((256,), 83, "moby_dick")
+    assert held_out.tokenizer.to_dict() == data.tokenizer.to_dict()
+    assert held_out.tokenizer.decode(held_out[0]) == embedded.moby_dick("test")[:64]
+    assert data.tokenizer.decode(data[0]) == embedded.moby_dick("train")[:256]
+    with pytest.raises(DataError, match="split was 'test'; allowed: None, but for moby_dick"):
+        load_text(["other text"], length=4, split="test")
+    with pytest.raises(DataError, match="settings were given that 'moby_dick' does not have"):
+        load("moby_dick", binarize=3)
+
+
+def test_a_damaged_text_says_so(monkeypatch):
+    monkeypatch.setattr(embedded, "_stored", lambda name, what: lzma.compress(b"Call me Ahab."))
+    with pytest.raises(DataError, match="Moby-Dick is damaged: its SHA-256 is"):
+        embedded._text.__wrapped__()
+
+
+def test_the_maker_of_the_text_compresses_it_as_it_is(tmp_path, monkeypatch, capsys):
+    import runpy
+
+    (tmp_path / "book.txt").write_text("Call me Ishmael.")
+    script = tmp_path / "make_moby_dick.py"
+    script.write_text((ASSETS / "make_moby_dick.py").read_text())
+    monkeypatch.setattr(sys, "argv", [str(script), str(tmp_path / "book.txt")])
+    runpy.run_path(str(script), run_name="__main__")
+    assert lzma.decompress((tmp_path / "moby_dick.xz").read_bytes()) == b"Call me Ishmael."
+    assert "sha256 " in capsys.readouterr().out
 
 
 def test_a_missing_asset_says_so(monkeypatch, tmp_path):

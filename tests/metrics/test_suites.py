@@ -9,6 +9,7 @@ from discrete_ca.metrics import (
     DigitSuite,
     ImageSuite,
     PitchCoding,
+    PointSuite,
     SequenceSuite,
     with_floor,
 )
@@ -95,3 +96,14 @@ def test_digits():
     x = torch.eye(28, dtype=torch.long).expand(4, 28, 28)
     found = DigitSuite(x)(x)
     assert found["frechet_distance"] == 0.0 and found.keys() <= MEASURES.keys()
+
+
+def test_points_near_and_far():
+    """A Gaussian similarity fine enough to see that a ring is no disc of the same spread."""
+    g = seeded(0)
+    angle = 6.2832 * torch.rand(1200, generator=g)
+    ring = torch.stack([angle.cos(), angle.sin()], 1)
+    suite = PointSuite(ring[:400])
+    same = suite(ring[400:800])["mmd_gaussian"]
+    cloud = suite(0.7 * torch.randn(400, 2, generator=g))["mmd_gaussian"]
+    assert abs(same) < 3e-3 and cloud > 10 * abs(same)

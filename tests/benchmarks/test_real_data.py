@@ -1,0 +1,52 @@
+"""The benchmark of the recipes, in its quick form, on what comes with the package and like it."""
+
+import json
+
+import pytest
+import torch
+
+import discrete_ca as dca
+from benchmarks import real_data
+from discrete_ca.data import made
+
+
+def test_rows_say_what_was_spent_and_what_came_of_it(tmp_path):
+    words = ["--quick", "--folder", str(tmp_path), "--only", "colour", "toys", "moby-characters"]
+    found = real_data.main([*words, "chorales"])  # whose data are not there
+    assert [row["data"] for row in found["rows"]] == ["colour", "toys", "moby-characters"]
+    for row in found["rows"]:
+        assert row["steps"] == 2 and row["denoiser's steps"] >= 1 and row["NFE"] == 3
+        assert row["samples"] == 8 and row["chain"] != row["real data (floor)"]
+    colour, _, book = found["rows"]
+    assert colour["real data (floor)"] == 1 and colour["chain"] == 0 and colour["hold"] == 0.5
+    folder = tmp_path / "quick"
+    assert len((folder / "moby-characters/chain.txt").read_text().splitlines()) == 8
+    assert (folder / "colour/denoiser.png").stat().st_size > 100
+    kernel = dca.load_kernel(folder / "colour/denoiser")
+    assert kernel.adjustment is None and kernel.corruption.num_categories == 256
+    raw = [json.loads(line) for line in (folder / "real_data.jsonl").read_text().splitlines()]
+    assert raw[2]["chain"]["divergence_3"] == book["chain"]
+
+
+def test_music_is_measured_as_pitches(tmp_path):
+    steps = torch.randint(-1, 2, (24, 64, 4), generator=torch.Generator().manual_seed(0))
+    pieces = (steps.cumsum(1).clamp(-6, 6) + torch.tensor([72, 65, 58, 50])).tolist()
+    place = tmp_path / "songs.json"
+    place.write_text(json.dumps({"train": pieces[:16], "test": pieces[16:]}))
+    words = ["--quick", "--folder", str(tmp_path), "--only", "chorales", "--chorales", str(place)]
+    (row,) = real_data.main(words)["rows"]
+    assert "chord changes" in row["measure"] and row["chain"] > row["real data (floor)"] > 0
+
+
+def test_whole_shapes_are_told_from_others():
+    every = made.every_shape().long()
+    noisy = (every + torch.randint(-16, 17, every.shape)).clamp(0, 255)
+    blank = made.PAPER[:, None, None].expand(4, 3, 8, 8)
+    assert real_data.whole_shapes(noisy) == 1 and real_data.whole_shapes(blank) == 0
+
+
+def test_steps_are_weighed_by_what_they_cost():
+    """Half of the time each: three steps of cost 1 go with one of cost 3."""
+    schedule = dca.Schedule.half_and_half()
+    assert real_data._mean_cost(schedule, [1.0, 3.0], by_time=True) == pytest.approx(1.5)
+    assert real_data._mean_cost(schedule, [1.0, 3.0], by_time=False) == pytest.approx(2.0)
