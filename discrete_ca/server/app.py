@@ -409,7 +409,9 @@ class Served:
         def draw(watch: Watch) -> Any:
             with entry.lock:
                 node = entry.session.node(form.node)
-                tuner = entry.session.tuner(node, steps=form.steps, n=n, label=form.label)
+                tuner = entry.session.tuner(
+                    node, steps=form.steps, n=n, label=form.label, guidance=form.guidance
+                )
             studio = entry.session.studio
             studio.watch = watch
             try:

@@ -17,6 +17,8 @@ NodeId = Annotated[int, Field(ge=1, le=2**53, strict=True)]
 Cell = Annotated[int, Field(ge=0, lt=MAX_SITES, strict=True)]
 Cells = Annotated[list[Cell], Field(min_length=1, max_length=MAX_SITES)]
 Category = Annotated[int, Field(ge=0, le=2**31, strict=True)]
+Label = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
+Guidance = Annotated[float, Field(ge=0, le=20)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -46,11 +48,12 @@ class Begin(Form):
 
 
 class _Drawing(Form):
-    """What every drawing takes: how many, the hold, the class, whether to draw the read-out."""
+    """What every drawing takes: how many, the hold, the class and how loud, how it is read out."""
 
     n: Annotated[int, Field(ge=1, le=MOST_DESIGNS, strict=True)] = 8
     hold: Share | None = None
-    label: Annotated[int, Field(ge=0, lt=2**31, strict=True)] | None = None
+    label: Label | None = None
+    guidance: Guidance = 0.0
     draw: bool = False
 
 
@@ -122,7 +125,8 @@ class Expect(Form):
     level: Share
     hold: Share | None = None
     steps: Annotated[int, Field(ge=1, le=MOST_STEPS, strict=True)] = 20
-    label: Annotated[int, Field(ge=0, lt=2**31, strict=True)] | None = None
+    label: Label | None = None
+    guidance: Guidance = 0.0
 
 
 class Wish(Form):
@@ -132,4 +136,5 @@ class Wish(Form):
     change: Annotated[float, Field(gt=0, lt=1)]
     hold: Share | None = None
     steps: Annotated[int, Field(ge=1, le=200, strict=True)] = 20
-    label: Annotated[int, Field(ge=0, lt=2**31, strict=True)] | None = None
+    label: Label | None = None
+    guidance: Guidance = 0.0

@@ -16,6 +16,7 @@ from discrete_ca import files
 from discrete_ca.data import Tokenizer
 from discrete_ca.errors import ConfigError, DataError
 from discrete_ca.explore import Studio
+from discrete_ca.kernels import CategoricalNoiseKernel
 from discrete_ca.metrics import PitchCoding
 from discrete_ca.nn.embeddings import ConditionEmbedding
 
@@ -122,6 +123,7 @@ def facts(
         "num_categories": studio.num_categories,
         "hold": studio.hold(None),
         "labels": labels,
+        "guidance": labels > 0 and isinstance(kernel, CategoricalNoiseKernel),
         "starts_from_noise": bool(getattr(getattr(kernel, "corruption", None), "forgets", False)),
         "examples": len(examples),
         "formats": list(medium.formats),

@@ -264,6 +264,12 @@ def test_labels(tmp_path):
         visitor.do("begin", blank=True)
         assert len(made(visitor.do("variants", node=1, n=2, steps=2, label=2))) == 2
         assert visitor.do("variants", node=1, n=2, steps=2, label=3).status_code == 422
+        loud = {"node": 1, "n": 2, "steps": 2, "guidance": 1.5}
+        assert "0 without a label" in visitor.do("variants", **loud).json()["error"]
+        (node, _) = made(visitor.do("variants", **loud, label=2))
+        assert node["settings"]["guidance"] == 1.5 and node["nfe"] == 2 * 2 * 3
+        assert "changed" in visitor.do("expect", node=1, level=0.3, label=1, guidance=1).json()
+    assert Session.load(tmp_path / visitor.id, told).replay() == []
 
 
 def test_the_page_and_its_parts(visitor):

@@ -8,7 +8,7 @@ import { path, picked, store } from "./store.js";
 const STEPS = [1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200];
 const COUNTS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32];
 
-export const knobs = { level: 0.3, hold: null, steps: 20, n: 8, label: null };
+export const knobs = { level: 0.3, hold: null, steps: 20, n: 8, label: null, guidance: 0 };
 const controls = {};
 
 function slider(name, title, low, high, { from = null, min = 0, max = 1, step = 0.01, format }) {
@@ -42,7 +42,7 @@ export function setUp() {
   Object.assign(knobs, { hold: model.hold, label: null }, kept);
   if (model.hold === null) knobs.hold = null;
   else knobs.hold ??= model.hold;
-  if (!model.labels) knobs.label = null;
+  if (!model.labels || knobs.label >= model.labels) knobs.label = null;
   const two = (value) => value.toFixed(2);
   const found = [
     slider("level", "Level", "near", "far", { min: 0.02, format: two }),
@@ -53,16 +53,26 @@ export function setUp() {
   if (model.labels) {
     const select = make("select", { id: "label", on: { change: () => {
       knobs.label = select.value === "" ? null : Number(select.value);
+      told();
       changed();
     } } }, make("option", { value: "" }, "any"), ...Array.from({ length: model.labels }, (_, k) => make("option", { value: k }, String(k))));
     select.value = knobs.label ?? "";
     found.push(make("div", { className: "knob" }, make("label", { htmlFor: "label" }, "Class"), select));
+    if (model.guidance) found.push(slider("guidance", "Guidance", "as it is", "louder", { max: 5, step: 0.1, format: (g) => g.toFixed(1) }));
   }
   $("knobs").replaceChildren(...found);
   for (const name of Object.keys(controls)) controls[name].write(knobs[name]);
+  told();
   $("aim").addEventListener("click", aim);
   $("wish").addEventListener("keydown", (event) => event.key === "Enter" && aim());
 }
+
+/** Guidance is of a class: without one it waits. */
+function told() {
+  if (controls.guidance) controls.guidance.input.disabled = knobs.label === null;
+}
+
+const loud = () => ({ label: knobs.label, guidance: knobs.label === null ? 0 : knobs.guidance });
 
 export function nudge(name, by) {
   if (!controls[name]) return;
@@ -73,9 +83,9 @@ export function nudge(name, by) {
 }
 
 /** What a run at one level is asked with. */
-export const near = () => ({ node: picked().id, level: knobs.level, hold: knobs.hold, steps: knobs.steps, n: knobs.n, label: knobs.label });
+export const near = () => ({ node: picked().id, level: knobs.level, hold: knobs.hold, steps: knobs.steps, n: knobs.n, ...loud() });
 /** What a run through falling levels is asked with. */
-export const annealed = () => ({ hold: knobs.hold, n: knobs.n, label: knobs.label, moves: Math.max(12, Math.min(64, knobs.steps)) });
+export const annealed = () => ({ hold: knobs.hold, n: knobs.n, ...loud(), moves: Math.max(12, Math.min(64, knobs.steps)) });
 
 let waiting;
 let asked = "";
@@ -86,10 +96,12 @@ function changed() {
   expect();
 }
 
+const keyOf = (node) => [node.id, knobs.level, knobs.hold, knobs.steps, ...Object.values(loud())].join();
+
 /** Measure, a moment after the last change, what variants would change; a drawing goes first. */
 export function expect() {
   const node = picked();
-  const key = node && [node.id, knobs.level, knobs.hold, knobs.steps, knobs.label].join();
+  const key = node && keyOf(node);
   if (!node) $("expected").textContent = "";
   if (!node || key === asked) return;
   asked = key;
@@ -114,9 +126,9 @@ async function measure() {
   const node = picked();
   if (store.drawing || !node) return;
   asking = new AbortController();
-  const { level, hold, steps, label } = knobs;
+  const { level, hold, steps } = knobs;
   try {
-    const found = await api.call("POST", path("/expect"), { node: node.id, level, hold, steps, label }, asking.signal);
+    const found = await api.call("POST", path("/expect"), { node: node.id, level, hold, steps, ...loud() }, asking.signal);
     $("expected").replaceChildren("Changes about ", make("strong", {}, percent(found.changed)), " of the open cells");
   } catch (error) {
     if (error.name === "AbortError") return;
@@ -132,11 +144,11 @@ async function aim() {
   $("expected").textContent = "Looking for the level …";
   try {
     const found = await api.call("POST", path("/wish"), {
-      node: node.id, change, hold: knobs.hold, steps: Math.min(200, knobs.steps), label: knobs.label,
+      node: node.id, change, hold: knobs.hold, steps: Math.min(200, knobs.steps), ...loud(),
     });
     controls.level.write(Math.max(0.02, found.level));
     if (controls.hold && found.hold !== null) controls.hold.write(found.hold);
-    asked = [node.id, knobs.level, knobs.hold, knobs.steps, knobs.label].join();
+    asked = keyOf(node);
     $("expected").replaceChildren("Changes about ", make("strong", {}, percent(found.changed)), " of the open cells");
     localStorage.setItem("knobs", JSON.stringify(knobs));
   } catch (error) {
