@@ -1,14 +1,12 @@
-"""The routes: a session's tree as JSON, drawings as streams of server-sent events.
+"""The routes: a session's tree as JSON, drawings as streams (`drawings`), the page.
 
-A drawing answers with ``frame`` events while its chain goes on and ends with ``made`` (the nodes,
-which are then on disk), ``failed`` or ``cancelled``. What is refused is ``{"error": why}``.
+What is refused is ``{"error": why}``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from importlib import resources
@@ -19,26 +17,24 @@ import torch
 from fastapi import APIRouter, Body, FastAPI, Query, Request
 from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from torch import Tensor
 
-from discrete_ca.errors import CheckpointError
-from discrete_ca.explore import Node, Operation, Session, Studio, proposals
+from discrete_ca.explore import Node, Session, Studio, proposals
 from discrete_ca.explore.knobs import Tuner
-from discrete_ca.explore.watching import Watch
 from discrete_ca.server import forms
-from discrete_ca.server.jobs import Busy, Cancelled, Desk, Ended, Frame, Mailbox
+from discrete_ca.server.drawings import Drawings, news_of, status, words
+from discrete_ca.server.jobs import Busy, Cancelled, Desk
 from discrete_ca.server.medium import Medium, facts
 from discrete_ca.server.packing import nodes_of, packed, state_of
-from discrete_ca.server.shelf import Missing, OpenSession, Shelf
+from discrete_ca.server.shelf import Missing, Shelf
 
 MEDIA = {
     "png": "image/png", "gif": "image/gif", "mid": "audio/midi", "npz": "application/zip",
     "txt": "text/plain; charset=utf-8",
 }  # fmt: skip
-_STATUS = {Missing: 404, Busy: 503, Cancelled: 409, CheckpointError: 409}
 _MEASURED = 4  # runs behind an expected change: a hint, within a share of a second
 Id = Annotated[str, InPath(pattern="^[0-9a-f]{16}$")]
 NodeId = Annotated[int, InPath(ge=1, le=2**53)]
@@ -110,6 +106,7 @@ class Served:
     ) -> None:
         self.shelf, self.studio, self.medium = shelf, studio, medium
         self.name, self.examples, self.desk = name, examples, desk
+        self.drawings = Drawings(shelf, studio, desk)
 
     def router(self) -> APIRouter:
         """The routes."""
@@ -294,11 +291,11 @@ class Served:
 
     async def noise(self, session_id: Id, form: Annotated[forms.FromNoise, Body()]) -> Response:
         """New designs from noise."""
-        return await self._draw(session_id, proposals.FromNoise, form, [])
+        return await self.drawings.draw(session_id, proposals.FromNoise, form, [])
 
     async def variants(self, session_id: Id, form: Annotated[forms.Near, Body()]) -> Response:
         """Neighbours of a design."""
-        return await self._draw(session_id, proposals.Variants, form, [form.node])
+        return await self.drawings.draw(session_id, proposals.Variants, form, [form.node])
 
     async def walk(self, session_id: Id, form: Annotated[forms.Near, Body()]) -> Response:
         """A strip of designs along one chain."""
@@ -306,16 +303,16 @@ class Served:
             raise ValueError(
                 f"n times steps was {form.n * form.steps}; allowed: {forms.MOST_STEPS}"
             )
-        return await self._draw(session_id, proposals.Walk, form, [form.node])
+        return await self.drawings.draw(session_id, proposals.Walk, form, [form.node])
 
     async def inpaint(self, session_id: Id, form: Annotated[forms.Inpaint, Body()]) -> Response:
         """Cells of a design drawn anew, given the rest."""
         mask = self._mask(form.cells)
-        return await self._draw(session_id, proposals.Inpaint, form, [form.node], mask=mask)
+        return await self.drawings.draw(session_id, proposals.Inpaint, form, [form.node], mask=mask)
 
     async def blend(self, session_id: Id, form: Annotated[forms.Blend, Body()]) -> Response:
         """Designs between several."""
-        return await self._draw(session_id, proposals.Blend, form, form.nodes)
+        return await self.drawings.draw(session_id, proposals.Blend, form, form.nodes)
 
     async def expect(self, session_id: Id, form: Annotated[forms.Expect, Body()]) -> Response:
         """How much variants at these settings would change, measured on a few."""
@@ -324,7 +321,7 @@ class Served:
         def measure(tuner: Tuner) -> dict[str, Any]:
             return {"changed": tuner.changed(form.level, hold)}
 
-        return await self._measure(session_id, form, _MEASURED, measure)
+        return await self.drawings.measure(session_id, form, _MEASURED, measure)
 
     async def wish(self, session_id: Id, form: Annotated[forms.Wish, Body()]) -> Response:
         """The level and hold whose variants change about so much."""
@@ -333,7 +330,7 @@ class Served:
             found = tuner.for_change(form.change, hold=form.hold, tolerance=0.02, rounds=6)
             return {"level": found.level, "hold": found.hold, "changed": found.changed}
 
-        return await self._measure(session_id, form, _MEASURED, measure)
+        return await self.drawings.measure(session_id, form, _MEASURED, measure)
 
     def cancel(self, session_id: Id) -> dict[str, Any]:
         """Give up what the session draws."""
@@ -361,142 +358,12 @@ class Served:
         with self.shelf.using(session_id) as entry, entry.lock:
             with entry.changing() as session:
                 made = do(session)
-            return self._news(entry, made)
-
-    def _news(self, entry: OpenSession, made: Sequence[Node]) -> dict[str, Any]:
-        nodes = nodes_of(made, self.studio.num_categories)
-        return {"nodes": nodes, "state": state_of(entry.session, entry.version)}
-
-    async def _draw(
-        self,
-        session_id: str,
-        kind: type[Operation],
-        form: forms.Form,
-        parents: Sequence[int],
-        **more: Any,
-    ) -> Response:
-        """Draw, showing frames; what is refused is refused before anything runs."""
-        values = form.model_dump(exclude={"node", "nodes", "cells"})
-        values["hold"] = self.studio.hold(values["hold"])
-        operation = kind(**values, **more)
-        entry, release = await asyncio.to_thread(self._hold, session_id)
-
-        def draw(watch: Watch) -> Any:
-            studio = entry.session.studio
-            with entry.lock:
-                entry.session.tree.room(operation.count)
-                given = [entry.session.node(i) for i in parents]
-            studio.watch = watch
-            try:
-                return entry.session.draft(operation, given)
-            finally:
-                studio.watch = None
-
-        def keep(draft: Any) -> dict[str, Any]:
-            with entry.lock:
-                with entry.changing() as session:
-                    made = session.take(draft)
-                return self._news(entry, made)
-
-        return await self._run(session_id, draw, keep, release, operation)
-
-    async def _measure(
-        self, session_id: str, form: Any, n: int, measure: Callable[[Tuner], dict[str, Any]]
-    ) -> Response:
-        """Measure what settings do, as a job like a drawing."""
-        entry, release = await asyncio.to_thread(self._hold, session_id)
-
-        def draw(watch: Watch) -> Any:
-            with entry.lock:
-                node = entry.session.node(form.node)
-                tuner = entry.session.tuner(
-                    node, steps=form.steps, n=n, label=form.label, guidance=form.guidance
-                )
-            studio = entry.session.studio
-            studio.watch = watch
-            try:
-                return measure(tuner)
-            finally:
-                studio.watch = None
-
-        return await self._run(session_id, draw, lambda found: found, release, None)
-
-    def _hold(self, session_id: str) -> tuple[OpenSession, Callable[[], None]]:
-        """A session that stays open until it is released."""
-        stack = contextlib.ExitStack()
-        return stack.enter_context(self.shelf.using(session_id)), stack.close
-
-    async def _run(
-        self,
-        session_id: str,
-        draw: Callable[[Watch], Any],
-        keep: Callable[[Any], dict[str, Any]],
-        release: Callable[[], None],
-        operation: Operation | None,
-    ) -> Response:
-        """Hand a job in and answer: a stream for drawings, one object for measurements."""
-        mailbox = Mailbox()
-        try:
-            job = self.desk.begin(session_id, draw, keep, mailbox, release)
-        except Busy:
-            release()
-            raise
-        news = await mailbox.get()
-        while operation is None and isinstance(news, Frame):
-            news = await mailbox.get()
-        if isinstance(news, Ended) and news.error is not None:
-            raise news.error
-        if operation is None:
-            assert isinstance(news, Ended)
-            return JSONResponse(news.result)
-
-        async def events() -> AsyncIterator[str]:
-            found = news
-            try:
-                while isinstance(found, Frame):
-                    yield _event("frame", self._frame(found, operation))
-                    found = await mailbox.get()
-                yield _ending(found)
-            finally:
-                job.cancel()
-
-        return StreamingResponse(events(), media_type="text/event-stream")
-
-    def _frame(self, frame: Frame, operation: Operation) -> dict[str, Any]:
-        """A frame as an event; a walk shows one design after another."""
-        count, total = len(frame.designs), max(1, operation.calls)
-        first = 0 if count == operation.count else (frame.done - 1) * operation.count // total
-        return {
-            "done": frame.done, "of": total, "first": first,
-            "designs": [packed(z, self.studio.num_categories) for z in frame.designs],
-        }  # fmt: skip
-
-
-def _event(name: str, values: Any) -> str:
-    return f"event: {name}\ndata: {json.dumps(values)}\n\n"
-
-
-def _ending(end: Frame | Ended) -> str:
-    assert isinstance(end, Ended)
-    if end.error is None:
-        return _event("made", end.result)
-    name = "cancelled" if isinstance(end.error, Cancelled) else "failed"
-    return _event(name, {"error": _words(end.error)})
-
-
-def _words(error: Exception) -> str:
-    """What a person is told: errors of this package say what is allowed, others their class."""
-    known = isinstance(error, ValueError | TypeError | Missing | Busy | Cancelled)
-    return str(error) if known else f"unexpected {type(error).__name__}"
-
-
-def _status(error: Exception) -> int:
-    return next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 422)
+            return news_of(entry, made)
 
 
 def _refuse(_: Request, error: Exception) -> Response:
     headers = {"retry-after": "1"} if isinstance(error, Busy) else None
-    return JSONResponse({"error": _words(error)}, _status(error), headers)
+    return JSONResponse({"error": words(error)}, status(error), headers)
 
 
 def _invalid(_: Request, error: Exception) -> Response:

@@ -10,7 +10,7 @@ from benchmarks import serving
 
 
 def test_every_acknowledged_node_is_there_after_kills(tmp_path):
-    row = serving.stress(tmp_path, people=4, seconds=7, kills=1, small=True)
+    row = serving.stress(tmp_path, people=4, seconds=5, kills=1, small=True)
     assert row["kills"] == 1 and row["nodes acknowledged"] > 20
     assert row["lost"] == 0 and row["errors"] == 0
 
