@@ -122,6 +122,11 @@ export function resume() {
   expect();
 }
 
+function expected(share) {
+  const about = share > 0 && share < 0.01 ? "" : "about ";
+  $("expected").replaceChildren(`Changes ${about}`, make("strong", {}, percent(share)), " of the open cells");
+}
+
 async function measure() {
   const node = picked();
   if (store.drawing || !node) return;
@@ -129,7 +134,7 @@ async function measure() {
   const { level, hold, steps } = knobs;
   try {
     const found = await api.call("POST", path("/expect"), { node: node.id, level, hold, steps, ...loud() }, asking.signal);
-    $("expected").replaceChildren("Changes about ", make("strong", {}, percent(found.changed)), " of the open cells");
+    expected(found.changed);
   } catch (error) {
     if (error.name === "AbortError") return;
     $("expected").textContent = error.status === 409 ? "" : error.message;
@@ -149,7 +154,7 @@ async function aim() {
     controls.level.write(Math.max(0.02, found.level));
     if (controls.hold && found.hold !== null) controls.hold.write(found.hold);
     asked = keyOf(node);
-    $("expected").replaceChildren("Changes about ", make("strong", {}, percent(found.changed)), " of the open cells");
+    expected(found.changed);
     localStorage.setItem("knobs", JSON.stringify(knobs));
   } catch (error) {
     if (error.status !== 409) say(error.message, true);
