@@ -11,6 +11,7 @@ import torch
 pytest.importorskip("fastapi")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: .[browser]")
 
+from discrete_ca import server  # noqa: E402
 from discrete_ca.data import Characters  # noqa: E402
 from discrete_ca.explore import Session  # noqa: E402
 from discrete_ca.metrics import PitchCoding  # noqa: E402
@@ -35,7 +36,7 @@ def visit(browser):
     with contextlib.ExitStack() as stack:
         complaints = []
 
-        def go(app, **options):
+        def go(app, after="", **options):
             address = stack.enter_context(listening(app))
             context = browser.new_context(accept_downloads=True, **options)
             stack.callback(context.close)
@@ -43,7 +44,7 @@ def visit(browser):
             page.set_default_timeout(20_000)
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-            page.goto(address)
+            page.goto(address + after)
             expect(page.locator("body[data-ready]")).to_be_attached()
             return page
 
@@ -173,6 +174,20 @@ def test_a_phone(tmp_path, visit):
             "e => e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.[0]"
         )
         assert name, element.evaluate("e => e.outerHTML")
+
+
+def test_the_token_is_kept_for_the_tab_and_not_in_the_address(tmp_path, visit):
+    app = application(tmp_path, address=server.Address(token="secret-of-the-test"))
+    page = visit(app, after="/#token=secret-of-the-test")
+    page.locator("#from-blank").click()
+    expect(title(page)).to_have_text("Design 1")
+    assert "secret" not in page.url
+    page.reload()
+    expect(title(page)).to_have_text("Design 1")
+    page.keyboard.press("e")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="PNG").click()
+    assert download.value.suggested_filename == "design-1.png"
 
 
 def test_text_is_written_and_locked(tmp_path, visit):
