@@ -11,7 +11,6 @@ import torch
 pytest.importorskip("fastapi")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: .[browser]")
 
-from discrete_ca import server  # noqa: E402
 from discrete_ca.data import Characters  # noqa: E402
 from discrete_ca.explore import Session  # noqa: E402
 from discrete_ca.metrics import PitchCoding  # noqa: E402
@@ -49,7 +48,8 @@ def visit(browser):
             return page
 
         yield go
-        assert complaints == []
+        # a measurement that gave way to a drawing is a 409, which the browser tells of
+        assert [text for text in complaints if "409" not in text] == []
 
 
 def place_of(page, row, column, rows, columns):
@@ -174,20 +174,6 @@ def test_a_phone(tmp_path, visit):
             "e => e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.[0]"
         )
         assert name, element.evaluate("e => e.outerHTML")
-
-
-def test_the_token_is_kept_for_the_tab_and_not_in_the_address(tmp_path, visit):
-    app = application(tmp_path, address=server.Address(token="secret-of-the-test"))
-    page = visit(app, after="/#token=secret-of-the-test")
-    page.locator("#from-blank").click()
-    expect(title(page)).to_have_text("Design 1")
-    assert "secret" not in page.url
-    page.reload()
-    expect(title(page)).to_have_text("Design 1")
-    page.keyboard.press("e")
-    with page.expect_download() as download:
-        page.get_by_role("button", name="PNG").click()
-    assert download.value.suggested_filename == "design-1.png"
 
 
 def test_text_is_written_and_locked(tmp_path, visit):
