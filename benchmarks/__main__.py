@@ -13,12 +13,14 @@ from benchmarks import (
     kernel_part,
     kills,
     real_data,
+    routes,
+    serving,
     token_noise,
     training,
 )
 
 for benchmark in (
     exact_law, autoregressive, clipping, cost, kernel_part, training, token_noise, real_data,
-    kills, fuzz,
+    kills, fuzz, serving, routes,
 ):  # fmt: skip
     benchmark.main(sys.argv[1:])
