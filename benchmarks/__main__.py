@@ -8,6 +8,7 @@ from benchmarks import (
     autoregressive,
     clipping,
     cost,
+    digits,
     exact_law,
     fuzz,
     kernel_part,
@@ -21,6 +22,6 @@ from benchmarks import (
 
 for benchmark in (
     exact_law, autoregressive, clipping, cost, kernel_part, training, token_noise, real_data,
-    kills, fuzz, serving, routes,
+    digits, kills, fuzz, serving, routes,
 ):  # fmt: skip
     benchmark.main(sys.argv[1:])
