@@ -6,8 +6,8 @@ Each recipe is trained as it comes, for its own minutes or those given; then a d
 network trained by denoising alone, for as many steps as cost the same time (a step of each phase is
 timed beside one of denoising, in processor time). Both are sampled by the same annealed chain at
 the same hold, number of network evaluations (NFE) and seed, and measured against the same held-out
-examples; the floor is that of as many real ones. Nothing was tuned on the default seed. Samples are
-written to the folder too, to be looked at.
+examples; the floor is that of as many real ones. Nothing was tuned on the default seed. Samples and
+runs are written to the folder too, to be looked at and gone on with.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from torch import Tensor
 import discrete_ca as dca
 from benchmarks import report
 from discrete_ca import files, metrics, runs
-from discrete_ca.data import DiscreteData, Examples, StreamedData, made
+from discrete_ca.data import Examples, StreamedData, made
 from discrete_ca.runs import RunConfig
+from discrete_ca.sealed import write_json
 from discrete_ca.training.batches import Batches
 
 DENOISING = dca.Schedule.of(dca.Denoising(level_weight=dca.InverseLevel(0.1)))
@@ -51,7 +52,7 @@ class Case(NamedTuple):
 CASES = {
     "binarized-mnist": Case("frechet_distance"),
     "mnist16": Case("frechet_distance"),
-    "mnist256": Case("frechet_distance", source="mnist", kind="digits"),
+    "mnist256": Case("frechet_distance", source="mnist", kind="digits", samples=256),
     "mnist-gaussian": Case("frechet_distance"),
     "colour": Case("whole_shapes"),
     "moby-characters": Case("divergence_3"),
@@ -125,46 +126,51 @@ def run(name: str, case: Case, config: RunConfig, folder: Path) -> dict[str, Any
         recipe=dataclasses.replace(config.recipe, kind="denoising"),
     )
     denoiser, other = trained(plain, examples, DENOISING, steps=equal, minutes=None)
-    found: dict[str, dict[str, Any]] = {}
-    nfe = 0
-    for method, kernel in (("chain", chain), ("denoiser", denoiser)):
-        generator = torch.Generator().manual_seed(config.train.seed)
-        about = runs.describe(config, examples, {})
-        K = None if not isinstance(examples, DiscreteData) else examples.num_categories
-        tokenizer = examples.tokenizer if isinstance(examples, DiscreteData) else None
-        saved = runs.SavedRun(kernel.eval(), tuple(examples.shape), K, about, tokenizer)
-        comparison = runs.build_comparison(
-            saved, kind=case.kind, split=case.split, coding=_coding(examples.name)
-        )
-        count = min(case.samples, len(comparison.real))
-        z, info = dca.sample(
-            kernel, count, examples.shape, moves=case.moves, correctors=CORRECTORS,
-            generator=generator, return_info=True, progress=False,
-        )  # fmt: skip
-        nfe = info.nfe
-        found[method] = dict(comparison.report(z, torch.Generator().manual_seed(0)))
-        if name == "colour":
-            extra = {"whole_shapes": whole_shapes(z), "whole_shapes_floor": 1.0}
-            found[method] |= extra
-        _show(folder / name, method, z, K, tokenizer)
-        kernel.save_pretrained(folder / name / method)
-    floor = found["chain"][metrics.floor_name(case.measure)]
-    raw = {"data": name, "steps": trainer.step, "denoising steps": other.step, **found}
+    place = folder / name
+    of_chain = measured(name, case, config, chain, examples, place / "chain")
+    of_denoiser = measured(name, case, plain, denoiser, examples, place / "denoiser")
+    costs = {"steps": trainer.step, "denoiser's steps": other.step}
+    raw = {"data": name, **costs, "chain": of_chain, "denoiser": of_denoiser}
     report.append("real_data", [raw], str(folder))
     return {
         "data": name,
         "measure": TEXTS.get(case.measure) or metrics.MEASURES[case.measure].text,
-        "real data (floor)": floor,
-        "chain": found["chain"][case.measure],
-        "denoiser of equal cost": found["denoiser"][case.measure],
-        "minutes of training": trainer.seconds / 60,
-        "steps": trainer.step,
+        "real data (floor)": of_chain[metrics.floor_name(case.measure)],
+        "chain": of_chain[case.measure],
+        "denoiser of equal cost": of_denoiser[case.measure],
+        "minutes": trainer.seconds / 60,
         "denoiser's minutes": other.seconds / 60,
-        "denoiser's steps": other.step,
-        "NFE": nfe,
+        **costs,
+        "NFE": of_chain["nfe"],
         "hold": chain.hold,
-        "samples": count,
+        "samples": of_chain["samples"],
     }
+
+
+def measured(
+    name: str, case: Case, config: RunConfig, kernel: Any, examples: Any, folder: Path
+) -> dict[str, Any]:
+    """The measures of samples of a kernel; they and the kernel, as a run, are written."""
+    about = runs.describe(config, examples, {})
+    runs.save_model(folder, kernel, examples)
+    write_json(folder / runs.RUN_FILE, about)
+    saved = runs.load_run(folder)
+    comparison = runs.build_comparison(
+        saved, kind=case.kind, split=case.split, coding=_coding(examples.name)
+    )
+    count = min(case.samples, len(comparison.real))
+    z, info = dca.sample(
+        saved.kernel, count, examples.shape, moves=case.moves, correctors=CORRECTORS,
+        generator=torch.Generator().manual_seed(config.train.seed), return_info=True,
+        progress=False,
+    )  # fmt: skip
+    found = dict(comparison.report(z, torch.Generator().manual_seed(0)))
+    if name == "colour":
+        found |= {"whole_shapes": whole_shapes(z), "whole_shapes_floor": 1.0}
+    drawn = files.is_image(examples.shape) and "chorales" not in name
+    for suffix in (".png" if drawn else ".txt", ".npz"):
+        files.write(folder / f"samples{suffix}", z[:48], saved.num_categories, 12, saved.tokenizer)
+    return {**found, "samples": count, "nfe": info.nfe}
 
 
 TEXTS = {"whole_shapes": f"whole shapes, each site within {NEAR} levels (share)"}
@@ -175,15 +181,6 @@ def _coding(name: str) -> metrics.PitchCoding | None:
     """What categories of music mean, by the name of the data."""
     _, found, lowest = name.rpartition("lowest ")
     return metrics.PitchCoding(int(lowest) - 1, rest=0) if found else None
-
-
-def _show(folder: Path, method: str, z: Tensor, K: int | None, tokenizer: Any) -> None:
-    """Write some samples as a picture or a text, and all as numbers."""
-    picture = files.is_image(tuple(z.shape[1:])) and z.shape[1] != 4
-    suffixes = (".png",) if picture else (".txt",) if z.ndim == 2 else ()
-    for suffix in suffixes:
-        files.write(folder / f"{method}{suffix}", z[:48], K, 12, tokenizer)
-    files.write(folder / f"{method}.npz", z, K)
 
 
 def settings_of(name: str, case: Case, given: Any) -> RunConfig | None:
