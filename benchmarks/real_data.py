@@ -45,7 +45,7 @@ class Case(NamedTuple):
     split: str | None = "test"
     """Which split it is compared with; None for the suite's own choice."""
     moves: int = 32
-    samples: int = 500
+    samples: int = 250
     source: str | None = None
     """Which argument says where its data are."""
     kind: str | None = None
@@ -55,11 +55,11 @@ class Case(NamedTuple):
 CASES = {
     "binarized-mnist": Case("frechet_distance"),
     "mnist16": Case("frechet_distance"),
-    "mnist256": Case("frechet_distance", source="mnist", kind="digits", samples=256),
+    "mnist256": Case("frechet_distance", source="mnist", kind="digits", samples=128),
     "mnist-gaussian": Case("frechet_distance"),
     "colour": Case("whole_shapes"),
     "moby-characters": Case("divergence_3"),
-    "moby-subwords": Case("divergence_2"),
+    "moby-subwords": Case("divergence_2", samples=200),
     "chorales": Case("chord_cross_entropy", source="chorales", samples=200),
     "toys": Case("mmd_gaussian", samples=2000),
 }
