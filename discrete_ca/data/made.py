@@ -63,7 +63,10 @@ def shapes(split: str) -> tuple[Tensor, Tensor]:
 
 
 def spirals(split: str) -> tuple[Tensor, Tensor]:
-    """Points about two spirals, float32 within [-1.2, 1.2], (N, 2), and which spiral, (N,).
+    """Points about two spirals, float32 within [-4.2, 4.2], (N, 2), and which spiral, (N,).
+
+    They are wide beside the noise, of deviation 1 at level 1, so that their arms can be told apart
+    at the levels that chains end on.
 
     Args:
         split: "train" (8,192 points) or "test" (2,048).
@@ -80,10 +83,10 @@ def spirals(split: str) -> tuple[Tensor, Tensor]:
     u, arm, *jitter = draws.uniform((4, count), cpu, draws.keyed(0, "made points", split)).double()
     labels = (arm < 0.5).long()
     turn = 3 * math.pi * u.sqrt()  # even along the arms
-    away = 0.1 + 0.9 * u.sqrt()
+    away = 0.4 + 3.6 * u.sqrt()
     angle = turn + math.pi * labels
     points = torch.stack([away * angle.cos(), away * angle.sin()], 1)
-    points = points + 0.03 * (2 * torch.stack(jitter, 1) - 1)
+    points = points + 0.12 * (2 * torch.stack(jitter, 1) - 1)
     return points.float(), labels
 
 
