@@ -33,7 +33,7 @@ demo: $(VENV)/.base
 	$(BIN)/python -m discrete_ca.demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --cov --cov-report=term --durations=8
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --cov --cov-report=term --durations=8
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -219,6 +219,11 @@ def _labels(label: Tensor | int | None, count: int, device: torch.device) -> Ten
     return found.long().expand(count)
 
 
+def _cost(kernel: TransitionKernel, calls: int, label: Tensor | int | None) -> int:
+    """Network evaluations an example of so many calls of the kernel."""
+    return calls * kernel.evaluations(label is not None)
+
+
 def _schedule(levels: Sequence[float] | None, moves: int, lowest: float) -> list[float]:
     found = cosine_levels(moves, lowest) if levels is None else [*levels]
     if len(found) < 2 or any(not 0 <= b <= 1 for b in found):
@@ -295,7 +300,7 @@ def sample(
         return _anneal(kernel, x, schedule, correctors, draw, given[piece], generator, tick)
 
     z = _in_chunks(work, count, chunk, steps, progress)
-    return (z, RunInfo(steps + 1, schedule)) if return_info else z
+    return (z, RunInfo(_cost(kernel, steps + 1, label), schedule)) if return_info else z
 
 
 def variants(
@@ -358,7 +363,7 @@ def variants(
         return _read_out(kernel, x, level, draw, given, generator)
 
     found = _in_chunks(work, n, chunk, steps, progress)
-    return (found, RunInfo(steps + 1, [level])) if return_info else found
+    return (found, RunInfo(_cost(kernel, steps + 1, label), [level])) if return_info else found
 
 
 def inpaint(
@@ -443,4 +448,4 @@ def inpaint(
         return _anneal(kernel, x, schedule, correctors, draw, given, generator, tick)
 
     found = _in_chunks(work, n, chunk, steps, progress)
-    return (found, RunInfo(steps + 1, schedule)) if return_info else found
+    return (found, RunInfo(_cost(kernel, steps + 1, label), schedule)) if return_info else found

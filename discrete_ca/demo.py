@@ -20,6 +20,7 @@ from rich.table import Table
 from torch import Tensor
 
 from discrete_ca import chains, data, drawing, kernels, metrics, runs
+from discrete_ca.metrics.judge import NUM_DIGITS
 from discrete_ca.sealed import write_json
 from discrete_ca.training import Trainer
 
@@ -35,7 +36,8 @@ def demo_kernel(hold: float | None = None) -> kernels.TransitionKernel:
     recipe = runs.RunConfig.from_toml(RECIPE)
     if hold is not None:
         recipe = dataclasses.replace(recipe, kernel=dataclasses.replace(recipe.kernel, hold=hold))
-    like = data.DiscreteData(torch.zeros(1, 28, 28, dtype=torch.long), 2)
+    label = torch.tensor([NUM_DIGITS - 1])
+    like = data.DiscreteData(torch.zeros(1, 28, 28, dtype=torch.long), 2, labels=label)
     return runs.build_kernel(recipe, like)
 
 
@@ -85,8 +87,8 @@ def demo(
     console.print(f"Sampling {samples:,} digits.")
     begun = time.monotonic()
     digits, info = chains.sample(
-        kernel, samples, (28, 28), moves=MOVES, correctors=CORRECTORS, generator=generator,
-        return_info=True, progress=not quiet,
+        kernel, samples, (28, 28), label=torch.arange(samples) % NUM_DIGITS, moves=MOVES,
+        correctors=CORRECTORS, generator=generator, return_info=True, progress=not quiet,
     )  # fmt: skip
     seconds = time.monotonic() - begun
     report = {

@@ -55,18 +55,22 @@ class Objective(ABC):
             told (it declares `known`): what `inpaint` needs.
         holds: range from which holds are drawn, evenly, one an example; None for the kernel's own.
             Networks and heads that declare `hold` are told: one kernel then serves every hold.
+        unlabelled_share: share of the examples whose label becomes -1, none, for kernels whose
+            network is told (it declares `label`): what guidance needs.
     """
 
     levels: tuple[float, float] = (0.02, 1.0)
     level_weight: Callable[[Tensor], Tensor] | None = None
     known_share: float = 0.25
     holds: tuple[float, float] | None = None
+    unlabelled_share: float = 0.0
 
     def __post_init__(self) -> None:
         low, high = self.levels
         if not 0.0 <= low <= high <= 1.0:
             raise ValueError(f"levels was {self.levels}; allowed: (low, high) within [0, 1]")
         checks.probability(self.known_share, "known_share")
+        checks.probability(self.unlabelled_share, "unlabelled_share")
         if self.holds is not None and not 0.0 <= self.holds[0] <= self.holds[1] <= 1.0:
             raise ValueError(f"holds was {self.holds}; allowed: (low, high) within [0, 1]")
 
@@ -105,6 +109,9 @@ class Objective(ABC):
         x = kernel.corrupt(z, b, generator)
         if known is not None:
             x = torch.where(known[0], x, z)
+        if label is not None and self.unlabelled_share > 0:
+            hidden = draws.uniform(label.shape, label.device, generator) < self.unlabelled_share
+            label = label.masked_fill(hidden, -1)
         h = None
         if self.holds is not None:
             low, high = self.holds
@@ -306,7 +313,12 @@ class Schedule:
             raise ValueError(f"shares of phases were {shares}; allowed: > 0, summing to 1")
 
     @classmethod
-    def default(cls, adjust: float = 0.5, holds: tuple[float, float] | None = None) -> Schedule:
+    def default(
+        cls,
+        adjust: float = 0.5,
+        holds: tuple[float, float] | None = None,
+        unlabelled_share: float = 0.0,
+    ) -> Schedule:
         """The recommended recipe: denoise, then freeze and train the adjustment head by CA.
 
         The head leaves the read-out alone, so no denoising term is needed (λ = 0).
@@ -315,9 +327,12 @@ class Schedule:
             adjust: share of the budget for the head.
             holds: range of holds that the head is trained for, which must be told; None for the
                 kernel's own.
+            unlabelled_share: see `Objective`.
         """
-        denoise = Denoising(level_weight=InverseLevel(0.1))
-        head = ContrastiveAdjustment(denoising_weight=0.0, holds=holds)
+        denoise = Denoising(level_weight=InverseLevel(0.1), unlabelled_share=unlabelled_share)
+        head = ContrastiveAdjustment(
+            denoising_weight=0.0, holds=holds, unlabelled_share=unlabelled_share
+        )
         return cls(
             (
                 Phase(denoise, 1 - adjust, ("net",)),

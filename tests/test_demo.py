@@ -11,11 +11,15 @@ def test_the_recipe_is_the_kernel_that_was_measured():
     torch.manual_seed(0)
     found = demo_kernel()
     torch.manual_seed(0)
-    net = dca.nn.UNet(2, 2, widths=(64, 96), blocks=1, head_width=16, known=True)
+    net = dca.nn.UNet(2, 2, widths=(64, 96), blocks=1, head_width=16, num_classes=10, known=True)
     head = dca.nn.AdjustmentHead(2, dims=2)
     noise = dca.corruption.Uniform(2)
-    wanted = dca.CategoricalNoiseKernel(net, noise, hold=0.85, adjustment=head)
-    assert found.hold == wanted.hold == 0.85 and type(found.corruption) is type(noise)
+    wanted = dca.CategoricalNoiseKernel(net, noise, hold=0.85, adjustment=head, add_evidence=True)
+    assert (
+        found.add_evidence
+        and found.hold == wanted.hold == 0.85
+        and type(found.corruption) is type(noise)
+    )
     pairs = zip(found.state_dict().items(), wanted.state_dict().items(), strict=True)
     assert all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs)
     assert demo_kernel(hold=0.5).hold == 0.5
@@ -23,5 +27,5 @@ def test_the_recipe_is_the_kernel_that_was_measured():
 
 def test_the_recipe_is_the_training_that_was_measured():
     recipe = RunConfig.from_toml(RECIPE)
-    assert build_schedule(recipe.recipe) == dca.Schedule.default(adjust=0.3)
+    assert build_schedule(recipe.recipe) == dca.Schedule.default(adjust=0.3, unlabelled_share=0.1)
     assert recipe.train == dca.TrainConfig(minutes=8.0, batch_size=64)

@@ -18,11 +18,11 @@ def run(name, **options):
 
 
 @pytest.mark.parametrize(
-    ("name", "low", "high"),
-    [("custom_corruption", 0.8, 1.0), ("custom_kernel", 0.8, 1.0)],
+    ("name", "options", "low", "high"),
+    [("custom_corruption", {"steps": 150}, 0.7, 1.0), ("custom_kernel", {}, 0.8, 1.0)],
 )
-def test_example(name, low, high):
-    assert low <= run(name) <= high
+def test_example(name, options, low, high):
+    assert low <= run(name, **options) <= high
 
 
 def test_text(tmp_path, capsys):

@@ -15,6 +15,7 @@ from discrete_ca import chains, files, runs
 from discrete_ca.cli.terminal import Place, best_device, console
 from discrete_ca.data import Tokenizer
 from discrete_ca.errors import ConfigError
+from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class _Running:
     """h, in place of the kernel's own: nearer to 1 is slower and more faithful."""
     label: int | None = None
     """The class to draw, for kernels that are told."""
+    guidance: float = 0.0
+    """g: above 0, follow the label more than the data do, at twice the cost."""
     shape: tuple[int, ...] = ()
     """S, where the run does not say."""
     trust_code: bool = False
@@ -61,8 +64,18 @@ class _Running:
             if given is not None and out.resolve() == Path(files.split_index(given)[0]).resolve():
                 raise ConfigError(f"out was {out}, which is read; allowed: another file")
         settings = saved.about.get("config", {}).get("data", {})
-        kernel = saved.kernel.to(best_device())
+        kernel = self._guided(saved.kernel).to(best_device())
         return Opened(kernel, shape, saved.num_categories, out, settings, saved.tokenizer)
+
+    def _guided(self, kernel: TransitionKernel) -> TransitionKernel:
+        if self.guidance == 0:
+            return kernel
+        if self.label is None or not isinstance(kernel, CategoricalNoiseKernel):
+            raise ConfigError(
+                f"guidance was {self.guidance}; allowed: 0 without --label, and with kernels other "
+                "than the categorical one"
+            )
+        return kernel.guided(self.guidance)
 
     def write(self, run: Opened, chain: Callable[..., Any], *given: Any, **settings: Any) -> Tensor:
         """Run a chain, write what it drew and say what it cost."""

@@ -112,27 +112,40 @@ class Corruption(Configured, nn.Module, ABC):
             ValueError: for a wrong shape, entries that are not finite or negative, or rows that do
                 not sum to 1.
         """
-        found = self.matrix(level)
+        return self._checked([level])[0]
+
+    def _checked(self, levels: Sequence[float]) -> Tensor:
+        """Q at several levels, (L, K, V) in float64, looked at together."""
         want = (self.num_categories, self.num_states)
-        name = f"{type(self).__name__}.matrix({level:g})"
-        if tuple(found.shape) != want:
-            raise ValueError(f"{name} has shape {tuple(found.shape)}; allowed: {want}")
-        q = found.double()
+        found = [self.matrix(level) for level in levels]
+
+        def name(i: int) -> str:
+            return f"{type(self).__name__}.matrix({levels[i]:g})"
+
+        for i, each in enumerate(found):
+            if tuple(each.shape) != want:
+                raise ValueError(f"{name(i)} has shape {tuple(each.shape)}; allowed: {want}")
+        q = torch.stack(found).double()
         if not bool(torch.isfinite(q).all()):
-            raise ValueError(f"{name} has entries that are not finite")
+            bad = int((~torch.isfinite(q)).flatten(1).any(1).long().argmax())
+            raise ValueError(f"{name(bad)} has entries that are not finite")
         if bool((q < 0).any()):
-            raise ValueError(f"{name} has negative entries; the smallest is {float(q.min()):g}")
-        error = (q.sum(-1) - 1).abs()
+            least = q.flatten(1).amin(1)
+            bad = int((least < 0).long().argmax())
+            raise ValueError(
+                f"{name(bad)} has negative entries; the smallest is {float(least[bad]):g}"
+            )
+        sums = q.sum(-1)
+        error = (sums - 1).abs()
         if float(error.max()) > _ROW_TOLERANCE:
-            row = int(error.argmax())
-            raise ValueError(f"{name} row {row} sums to {float(q[row].sum()):g}; allowed: 1")
-        return q / q.sum(-1, keepdim=True)
+            bad, row = divmod(int(error.argmax()), self.num_categories)
+            raise ValueError(f"{name(bad)} row {row} sums to {float(sums[bad, row]):g}; allowed: 1")
+        return q / sums.unsqueeze(-1)
 
     def matrices(self, b: Tensor) -> tuple[Tensor, Tensor]:
         """Q at each distinct level of `b`, (L, K, V) in float64, and the index (B,) into it."""
         distinct, index = b.double().unique(return_inverse=True)
-        q = torch.stack([self.checked_matrix(float(level)) for level in distinct])
-        return q.to(b.device), index
+        return self._checked(distinct.tolist()).to(b.device), index
 
     @property
     def forgets(self) -> bool:

@@ -37,7 +37,9 @@ class TransitionKernel(serialization.Configured, nn.Module, ABC):
         tensor([0.1111], grad_fn=<ExpBackward0>)
     """
 
-    live = frozenset({"net", "corruption", "noise", "hold", "lag", "carry_over", "adjustment"})
+    live = frozenset(
+        {"net", "corruption", "noise", "hold", "lag", "carry_over", "adjustment", "add_evidence"}
+    )
 
     hold: float = 0.0
     """h, the probability that a site is held in one step; 0 where the kernel has no such notion."""
@@ -63,6 +65,10 @@ class TransitionKernel(serialization.Configured, nn.Module, ABC):
             label: class labels, long, shape (B,), for networks that declare `label`.
             known: (mask, values) of conditioned sites, mask True = generate.
         """
+
+    def evaluations(self, labelled: bool) -> int:
+        """Network evaluations that a step costs an example, with a label or without."""
+        return 1
 
     def corrupt(
         self, z: Tensor, level: checks.Level, generator: torch.Generator | None = None
@@ -218,6 +224,11 @@ class NetworkKernel(TransitionKernel):
     def told_label(self) -> bool:
         """Whether the network is told the label."""
         return "label" in self._declared
+
+    def evaluations(self, labelled: bool) -> int:
+        """Network evaluations that a step costs an example: two where a label guides it."""
+        own = getattr(self.net, "evaluations", None)
+        return 1 if own is None else own(labelled)
 
     def _told(
         self, label: Tensor | None, known: checks.Known | None, hold: Tensor | None = None

@@ -6,6 +6,7 @@ corruption's exact coupling q.
 
 from __future__ import annotations
 
+import copy
 from typing import Self
 
 import torch
@@ -16,6 +17,7 @@ from discrete_ca.corruption import Absorbing, Corruption
 from discrete_ca.distributions import Categorical, CategoricalTransition
 from discrete_ca.kernels.base import declared
 from discrete_ca.kernels.corrupted import CorruptionKernel
+from discrete_ca.nn.guided import Guided
 
 
 class CategoricalNoiseKernel(CorruptionKernel):
@@ -28,6 +30,8 @@ class CategoricalNoiseKernel(CorruptionKernel):
             1 is slower and more faithful.
         carry_over: take sites whose state tells z for certain (absorbing noise: those not masked)
             as known in p_θ(z|x). Off, every site may change (the paper's form).
+        add_evidence: take the network's outputs for what the context says of a site, and add what
+            its own state says, ``log Q_b[., x_i]``: the network need not learn what is known.
         adjustment: a small network ``(log_pz, evidence, b) -> logits``, each (B, *S, K), that
             equal-level steps use in place of the read-out (theory, section 9); one that declares
             `hold` is told it. Read-outs, moves between levels and likelihoods keep the denoiser's.
@@ -54,9 +58,11 @@ class CategoricalNoiseKernel(CorruptionKernel):
         carry_over: bool = True,
         adjustment: nn.Module | None = None,
         lag: float | None = None,
+        add_evidence: bool = False,
     ) -> None:
         super().__init__(net, corruption, hold)
         self.carry_over = carry_over
+        self.add_evidence = add_evidence
         self.adjustment = adjustment
         self._head_told_hold = adjustment is not None and "hold" in declared(adjustment, ["hold"])
         if lag is not None and not isinstance(corruption, Absorbing):
@@ -74,6 +80,28 @@ class CategoricalNoiseKernel(CorruptionKernel):
         clamp elsewhere (theory, section 3.1). Carry-over is off, as in the paper.
         """
         return cls(net, corruption, carry_over=False, lag=lag)
+
+    def guided(self, guidance: float) -> Self:
+        """This kernel with louder labels: it shares all weights, and its net is a `nn.Guided`.
+
+        Args:
+            guidance: g; 0 leaves the labels as they are.
+
+        Raises:
+            ValueError: for a network that takes no label, or a guidance below 0.
+
+        Example:
+            >>> from discrete_ca.nn import MLP
+            >>> from discrete_ca.corruption import Uniform
+            >>> net = MLP(2, 2, shape=(5,), num_classes=10)
+            >>> kernel = CategoricalNoiseKernel(net, Uniform(2)).guided(1.0)
+            >>> kernel.evaluations(labelled=True)
+            2
+        """
+        made = copy.copy(self)
+        made._modules = {**self._modules}
+        made.net = Guided(self.net, guidance)
+        return made
 
     def holds(self, b_x: Tensor, b_y: Tensor, hold: float | Tensor | None = None) -> Tensor:
         """The nominal h of a step from b_x to b_y, shape (B,), before the coupling bounds it.
@@ -114,17 +142,21 @@ class CategoricalNoiseKernel(CorruptionKernel):
         """
         x, b_x, b_y, known = self._begin(x, level, target_level, known)
         holds = self.holds(b_x, b_y, hold)
-        read_out = self._law(self._apply_net(x, b_x, label, known, holds), x, known, self.net)
+        logits = self._apply_net(x, b_x, label, known, holds)
+        self._check_output(logits, (*x.shape, self.corruption.num_categories), self.net)
+        if self.add_evidence:
+            logits = logits + self._evidence(x, b_x, logits.dtype)
+        read_out = self._law(logits, x, known, self.net)
         head = self.adjustment if target_level is None else None
 
         def adjust(read_out: Categorical) -> Categorical:
             assert head is not None
             log_pz = read_out.log_probs
-            evidence = self.corruption.log_likelihood(x, b_x).to(log_pz.dtype)
-            nothing = (evidence == -torch.inf).all(-1, keepdim=True)  # known sites at level 1
+            evidence = self._evidence(x, b_x, log_pz.dtype)
             told = {"hold": holds} if self._head_told_hold else {}
             with torch.set_grad_enabled(gradient):  # as when the transition was asked for
-                logits = head(log_pz, evidence.masked_fill(nothing, 0.0), b_x, **told)
+                logits = head(log_pz, evidence, b_x, **told)
+                self._check_output(logits, tuple(log_pz.shape), head)
                 return self._law(logits, x, known, head)
 
         gradient = torch.is_grad_enabled()
@@ -132,11 +164,16 @@ class CategoricalNoiseKernel(CorruptionKernel):
             x, read_out, self.corruption, holds, b_x, b_y, known, None if head is None else adjust
         )
 
+    def _evidence(self, x: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
+        """``log Q_b[., x_i]``, (B, *S, K); 0 for states that no category leads to."""
+        evidence = self.corruption.log_likelihood(x, b).to(dtype)
+        nothing = (evidence == -torch.inf).all(-1, keepdim=True)  # known sites at level 1
+        return evidence.masked_fill(nothing, 0.0)
+
     def _law(
         self, logits: Tensor, x: Tensor, known: checks.Known | None, source: nn.Module
     ) -> Categorical:
         """p(z|x) from logits; sites that are revealed or known become point masses."""
-        self._check_output(logits, (*x.shape, self.corruption.num_categories), source)
         sure = self.corruption.reveals(x) if self.carry_over else None
         if known is not None:
             sure = ~known[0] if sure is None else sure | ~known[0]

@@ -37,7 +37,7 @@ class Similarity(ABC):
 
 
 class GaussianSimilarity(Similarity):
-    """exp(-|x - y|^2 / 2σ^2).
+    """``exp(-|x - y|^2 / 2σ^2)``.
 
     Args:
         bandwidth: σ, above 0, in the features' own unit.

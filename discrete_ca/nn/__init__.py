@@ -4,6 +4,7 @@ from discrete_ca.nn.adjustment import AdjustmentHead, AdjustmentMLP
 from discrete_ca.nn.autoregressive import AutoregressiveTransformer
 from discrete_ca.nn.conv import DilatedConv
 from discrete_ca.nn.embeddings import LevelEmbedding
+from discrete_ca.nn.guided import Guided
 from discrete_ca.nn.logistic import Logistic, logistic_logits
 from discrete_ca.nn.mlp import MLP
 from discrete_ca.nn.preconditioned import Preconditioned
@@ -16,6 +17,7 @@ __all__ = [
     "AdjustmentMLP",
     "AutoregressiveTransformer",
     "DilatedConv",
+    "Guided",
     "LevelEmbedding",
     "Logistic",
     "Preconditioned",

@@ -102,7 +102,7 @@ class ConditionEmbedding(nn.Module):
         self.label = None if num_classes is None else nn.Embedding(num_classes + 1, width)
 
     def forward(self, b: Tensor, label: Tensor | None = None, hold: Tensor | None = None) -> Tensor:
-        """Levels (B,), labels (B,) and holds (B,) to vectors (B, width).
+        """Levels (B,), labels (B,), -1 for none, and holds (B,) to vectors (B, width).
 
         Raises:
             ValueError: for labels of the wrong shape or out of range, and for no holds where they
@@ -119,9 +119,11 @@ class ConditionEmbedding(nn.Module):
             label = torch.full(b.shape, self.num_classes, device=b.device)
         elif label.shape != b.shape:
             raise ValueError(f"label has shape {tuple(label.shape)}; allowed: {tuple(b.shape)}")
-        elif bool((label < 0).any() or (label >= self.num_classes).any()):
-            raise ValueError(f"label is out of range; allowed: 0 .. {self.num_classes - 1}")
-        return out + self.label(label)
+        elif bool((label < -1).any() or (label >= self.num_classes).any()):
+            raise ValueError(
+                f"label is out of range; allowed: 0 .. {self.num_classes - 1}, or -1 for none"
+            )
+        return out + self.label(label % (self.num_classes + 1))
 
 
 def accepted(num_classes: int | None, known: bool, hold: bool = False) -> frozenset[str]:

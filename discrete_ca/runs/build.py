@@ -164,6 +164,7 @@ def _for_categories(config: RunConfig, examples: DiscreteData | StreamedData) ->
     return {
         "net": net, "corruption": noise, "hold": config.kernel.hold,
         "carry_over": config.kernel.carry_over, "adjustment": head,
+        "add_evidence": config.kernel.add_evidence,
         "num_categories": k, "num_states": noise.num_states, "shape": shape,
     }  # fmt: skip
 
@@ -301,19 +302,20 @@ def build_schedule(config: RecipeConfig) -> Schedule:
         ConfigError: for an unknown recipe, or holds that it does not have.
     """
     holds, weight = config.holds, InverseLevel(0.1)
+    told: dict[str, Any] = {"holds": holds, "unlabelled_share": config.unlabelled}
 
     def adjustment() -> ContrastiveAdjustment:
-        return ContrastiveAdjustment(denoising_weight=config.denoising_weight, holds=holds)
+        return ContrastiveAdjustment(denoising_weight=config.denoising_weight, **told)
 
     def denoising() -> Denoising:
-        return Denoising(level_weight=weight, holds=holds)
+        return Denoising(level_weight=weight, **told)
 
     recipes: dict[str, Callable[[], Schedule]] = {
-        "default": lambda: Schedule.default(config.adjust, holds),
+        "default": lambda: Schedule.default(config.adjust, **told),
         "denoising": lambda: Schedule.of(denoising()),
         "adjustment": lambda: Schedule.of(adjustment()),
         "half": lambda: Schedule((Phase(denoising(), 0.5), Phase(adjustment(), 0.5))),
-        "renoising": lambda: Schedule.of(Renoising(level_weight=weight, holds=holds)),
+        "renoising": lambda: Schedule.of(Renoising(level_weight=weight, **told)),
     }
     if config.kind not in recipes:
         raise ConfigError(unknown_name("recipe", config.kind, recipes))

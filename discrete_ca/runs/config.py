@@ -173,7 +173,7 @@ class NetConfig:
         depth: of transformer, conv and MLP, blocks or layers; None for 4, 8 and 2.
         heads: of the transformer, attention heads.
         tied: of transformer and conv, one matrix for embedding and output: for many categories.
-        labels: tell the network the label.
+        labels: tell the network the label, -1 for none (see `recipe.unlabelled`).
         components: M discretised logistic laws give the logits, for ordered categories: 3M numbers
             a site in place of K; 0 for free logits.
     """
@@ -206,6 +206,8 @@ class KernelConfig:
         hold: h, in [0, 1]; nearer to 1 is slower and more faithful. None for 0.8, and for 0 of
             the autoregressive kernel, which needs no hold to be faithful.
         carry_over: take sites that absorbing noise left alone as known.
+        add_evidence: add what a site's own state says of it to the network's outputs, which need
+            then not learn it; worth it where categories are few.
         head: add an adjustment head, which the default recipe trains.
     """
 
@@ -214,6 +216,7 @@ class KernelConfig:
     noise: str = "linear"
     hold: float | None = None
     carry_over: bool = True
+    add_evidence: bool = False
     head: bool = True
 
 
@@ -228,12 +231,15 @@ class RecipeConfig:
         denoising_weight: λ, in `adjustment` and `half`.
         holds: lowest and highest hold to train for; the head (in `default`) or the network is told
             the hold, and one run then serves all of them. None for the kernel's own alone.
+        unlabelled: share of the examples whose label is hidden from a network that is told it, so
+            that it can also be run without a label, and guided.
     """
 
     kind: str = "default"
     adjust: float = 0.3
     denoising_weight: float = 0.01
     holds: tuple[float, float] | None = None
+    unlabelled: float = 0.1
 
 
 @dataclass(frozen=True)

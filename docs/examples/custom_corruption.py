@@ -18,13 +18,13 @@ class KeyboardRing(dca.corruption.Corruption):
         return (1 - level) * eye + level * ((1 - level) * neighbours + level / k)
 
 
-def main() -> float:
+def main(steps: int = 400) -> float:
     """Train on pairs of equal keys and return the share of samples that are such pairs."""
     torch.manual_seed(0)
     data = torch.randint(0, 6, (4096, 1)).expand(-1, 2)
     net = dca.nn.MLP(6, 6, shape=(2,), width=64)
     kernel = dca.CategoricalNoiseKernel(net, KeyboardRing(6), hold=0.5)
-    config = dca.TrainConfig(steps=400, batch_size=128, progress=False)
+    config = dca.TrainConfig(steps=steps, batch_size=128, progress=False)
     dca.Trainer(kernel, dca.Schedule.half_and_half(), data, config).fit()
     pairs = dca.sample(kernel, 500, (2,), moves=16, generator=torch.Generator().manual_seed(0))
     return float((pairs[:, 0] == pairs[:, 1]).double().mean())

@@ -314,7 +314,20 @@ def test_exact_refuses_kernels_that_are_told_labels(tmp_path, capsys):
     assert run(*words) == 0
     assert run("exact", tmp_path / "run") == 2
     assert "is told labels" in capsys.readouterr().err
-    assert run("sample", tmp_path / "run", "--label", 1, "--out", tmp_path / "y.npy") == 0
+    guided = (
+        "sample",
+        tmp_path / "run",
+        "--guidance",
+        2,
+        "--moves",
+        4,
+        "--out",
+        tmp_path / "y.npy",
+    )
+    assert run(*guided) == 2
+    assert "guidance was 2.0; allowed: 0 without --label" in capsys.readouterr().err
+    assert run(*guided, "--label", 1, "--correctors", 1) == 0
+    assert "18 network evaluations each" in capsys.readouterr().out
 
 
 def test_recipes_are_listed_and_taken_by_name(tmp_path, capsys):

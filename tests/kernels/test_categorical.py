@@ -57,6 +57,45 @@ def pairwise_probs(kernel, shape, b_x, b_y, **conditions):
 
 
 @every_move
+@pytest.mark.parametrize("name", SMALL)
+def test_evidence_is_added_to_what_the_network_says(name, b_x, b_y):
+    """The transition of a network that says both is that of one that says the context alone."""
+    family, shape = FAMILIES[name], (2,)
+    net = Smooth(family.num_categories, family.num_states)
+
+    class Both(nn.Module):
+        def forward(self, x, b):
+            evidence = family.log_likelihood(x, b)
+            nothing = evidence.isneginf().all(-1, keepdim=True)
+            return net(x, b) + torch.where(nothing, 0.0, evidence)
+
+    b_x, b_y = levels(b_x, b_y)
+    x = exact.states(family.num_states, shape)
+    found = CategoricalNoiseKernel(net, family, 0.6, add_evidence=True).transition(x, b_x, b_y)
+    expected = CategoricalNoiseKernel(Both(), family, 0.6).transition(x, b_x, b_y)
+    torch.testing.assert_close(found.probs(), expected.probs(), rtol=1e-12, atol=1e-300)
+
+
+def test_with_evidence_a_network_that_says_nothing_is_right_about_independent_sites():
+    """Even sites that know nothing of each other: the posterior is the evidence alone."""
+    family = Uniform(3)
+    law = torch.full((27,), 1 / 27, dtype=torch.float64)
+    kernel = CategoricalNoiseKernel(Fixed(torch.zeros(3)), family, 0.5, add_evidence=True)
+    P = exact.transition_matrix(kernel, (3,), 0.3)
+    assert exact.detailed_balance_residual(P, exact.noisy_law(law, family, (3,), 0.3)) < 1e-9
+
+
+def test_evidence_is_saved(tmp_path):
+    net = MLP(3, 3, shape=(2,), width=8)
+    kernel = CategoricalNoiseKernel(net, Ordinal(3), add_evidence=True)
+    kernel.save_pretrained(tmp_path)
+    loaded = dca.load_kernel(tmp_path)
+    x = torch.tensor([[0, 2]])
+    assert loaded.add_evidence
+    assert torch.equal(loaded.transition(x, 0.3).probs(), kernel.transition(x, 0.3).probs())
+
+
+@every_move
 @pytest.mark.parametrize("carry_over", [False, True])
 @pytest.mark.parametrize("name", [*SMALL, "matrix-generator"])
 def test_log_prob_is_a_law_and_that_of_probs(name, carry_over, b_x, b_y):
