@@ -45,7 +45,7 @@ class Case(NamedTuple):
     split: str | None = "test"
     """Which split it is compared with; None for the suite's own choice."""
     moves: int = 32
-    samples: int = 250
+    samples: int = 200
     source: str | None = None
     """Which argument says where its data are."""
     kind: str | None = None
@@ -57,10 +57,10 @@ CASES = {
     "mnist16": Case("frechet_distance"),
     "mnist256": Case("frechet_distance", source="mnist", kind="digits", samples=128),
     "mnist-gaussian": Case("frechet_distance"),
-    "colour": Case("whole_shapes"),
+    "colour": Case("whole_shapes", samples=100),
     "moby-characters": Case("divergence_3"),
     "moby-subwords": Case("divergence_2", samples=200),
-    "chorales": Case("chord_cross_entropy", source="chorales", samples=200),
+    "chorales": Case("chord_cross_entropy", source="chorales", samples=100),
     "toys": Case("mmd_gaussian", samples=2000),
 }
 
@@ -196,8 +196,8 @@ def settings_of(name: str, case: Case, given: Any) -> RunConfig | None:
             return None
         data = dataclasses.replace(data, source=place)
     train = dataclasses.replace(config.train, seed=given.seed, progress=False)
-    if given.minutes is not None:
-        train = dataclasses.replace(train, minutes=given.minutes, steps=None)
+    if given.minutes is not None or given.steps is not None:
+        train = dataclasses.replace(train, minutes=given.minutes, steps=given.steps)
     if given.quick:
         train = dataclasses.replace(train, minutes=None, steps=2, batch_size=4)
         return dataclasses.replace(
@@ -211,6 +211,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser = report.parser(__doc__, quick="two steps of tiny networks")
     parser.add_argument("--only", nargs="+", choices=[*CASES], default=[*CASES])
     parser.add_argument("--minutes", type=float, help="of training; else each recipe's own")
+    parser.add_argument("--steps", type=int, help="of training, in place of minutes")
     parser.add_argument("--seed", type=int, default=100)
     parser.add_argument("--mnist", help="folder with MNIST's IDX files")
     parser.add_argument("--chorales", help=".json file of chorales")
