@@ -27,6 +27,7 @@ import discrete_ca as dca
 from benchmarks import report
 from discrete_ca import files, metrics, runs
 from discrete_ca.data import Examples, StreamedData, made
+from discrete_ca.errors import unknown_name
 from discrete_ca.runs import RunConfig
 from discrete_ca.sealed import write_json
 from discrete_ca.training.batches import Batches
@@ -209,13 +210,18 @@ def settings_of(name: str, case: Case, given: Any) -> RunConfig | None:
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run it and write its report."""
     parser = report.parser(__doc__, quick="two steps of tiny networks")
-    parser.add_argument("--only", nargs="+", choices=[*CASES], default=[*CASES])
+    parser.add_argument(
+        "--only", nargs="*", default=[*CASES], help="recipes; none: what is in the folder"
+    )
     parser.add_argument("--minutes", type=float, help="of training; else each recipe's own")
     parser.add_argument("--steps", type=int, help="of training, in place of minutes")
     parser.add_argument("--seed", type=int, default=100)
     parser.add_argument("--mnist", help="folder with MNIST's IDX files")
     parser.add_argument("--chorales", help=".json file of chorales")
     given = report.parse(parser, argv)
+    for name in given.only:
+        if name not in CASES:
+            parser.error(unknown_name("recipe", name, CASES))
     for name in given.only:
         case = CASES[name]
         if given.quick:
@@ -229,7 +235,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
     """The newest row of each recipe in a folder, so that runs of a few complete one another."""
-    lines = (folder / f"{_ROWS}.jsonl").read_text(encoding="utf-8").splitlines()
+    path = folder / f"{_ROWS}.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     found = {row["data"]: row for row in map(json.loads, lines)}
     return [found[name] for name in CASES if name in found]
 
