@@ -14,11 +14,11 @@ from discrete_ca.data import made
 def test_rows_say_what_was_spent_and_what_came_of_it(tmp_path):
     words = ["--quick", "--folder", str(tmp_path), "--only", "colour", "toys", "moby-characters"]
     found = real_data.main([*words, "chorales"])  # whose data are not there
-    assert [row["data"] for row in found["rows"]] == ["colour", "toys", "moby-characters"]
+    assert [row["data"] for row in found["rows"]] == ["colour", "moby-characters", "toys"]
     for row in found["rows"]:
         assert row["steps"] == 2 and row["denoiser's steps"] >= 1 and row["NFE"] == 3
         assert row["samples"] == 8 and row["chain"] != row["real data (floor)"]
-    colour, _, book = found["rows"]
+    colour, book, _ = found["rows"]
     assert colour["real data (floor)"] == 1 and colour["chain"] == 0 and colour["hold"] == 0.5
     folder = tmp_path / "quick"
     assert len((folder / "moby-characters/chain/samples.txt").read_text().splitlines()) == 8
