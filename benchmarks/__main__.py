@@ -8,18 +8,21 @@ from benchmarks import (
     autoregressive,
     clipping,
     cost,
+    digits,
     exact_law,
     fuzz,
     kernel_part,
     kills,
     planar,
     real_data,
+    routes,
+    serving,
     token_noise,
     training,
 )
 
 for benchmark in (
     exact_law, autoregressive, clipping, cost, kernel_part, training, token_noise, real_data,
-    planar, kills, fuzz,
+    planar, digits, kills, fuzz, serving, routes,
 ):  # fmt: skip
     benchmark.main(sys.argv[1:])
