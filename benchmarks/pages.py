@@ -125,9 +125,8 @@ def page(folder: Path) -> str:
         parts.append(
             f"\n## {path.stem}\n\n`python -m benchmarks.{report['benchmark']}`: {settings}.\n\n"
         )
-        parts += {"exact_law": exact_law, "planar": planar}.get(report["benchmark"], plain)(
-            report["rows"]
-        )
+        made = _TABLES.get(report["benchmark"], plain)
+        parts += made(report["rows"])
     return "".join(parts).rstrip() + "\n"
 
 
