@@ -8,6 +8,7 @@ from benchmarks import (
     autoregressive,
     clipping,
     cost,
+    designer,
     exact_law,
     fuzz,
     kernel_part,
@@ -19,6 +20,6 @@ from benchmarks import (
 
 for benchmark in (
     exact_law, autoregressive, clipping, cost, kernel_part, training, token_noise, real_data,
-    kills, fuzz,
+    kills, fuzz, designer,
 ):  # fmt: skip
     benchmark.main(sys.argv[1:])

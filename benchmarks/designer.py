@@ -1,245 +1,239 @@
-r"""Simulated designers: rounds of picking until a design is as near to a hidden target as real ones.
+"""Rounds that simulated designers take to a hidden target, and how candidates are made for them.
 
-A person has a digit of the test set in mind, knows its class, and begins with a random training
-digit of that class. Each round they see some candidates and pick one, or keep the design they have,
-by noisy similarity: odds exp(s/τ), s less the sum over cells of the differences between blurred
-pictures (means of 3 x 3 cells), in cells. Who paints first repairs a few wrong cells, where the
-blurred pictures differ most, and locks them. They are done when the design differs from the target
-in no more cells than the target's nearest neighbour among 1,000 other test digits; who is not done
-after so many rounds counts as longer than all others.
-
-Candidates come, at an equal number of network evaluations (NFE) a round, from
+A person has a digit of the test set in mind and begins with a random training digit of its class
+(`benchmarks.people` says how they pick and paint). They are done when the design differs from the
+target in no more cells than the target's nearest neighbour among 1,000 other test digits does, and
+give up after so many rounds. Candidates come, at an equal number of network evaluations (NFE) a
+round, from
 
 * the adjusted chain: the design noised to a level, some steps of the kernel there, read out;
 * the denoiser's chain: the same without the adjustment head;
 * resampling from scratch, given the class and what is locked;
 
-and without a network from real training digits of the class (a perfect sampler; without painting),
-or from nowhere (painting alone). The level of both chains falls by a factor in a round that keeps
-the present design; where it begins and the factor, and among how many candidates resampling parts
-its evaluations and at which hold, are chosen on targets from the training set, each for each
-method, by the mean number of rounds.
+and without a network from real digits (what a perfect sampler would show; without painting) or from
+nowhere (painting alone). The level of both chains falls by a factor when the present design is
+kept. Where it begins and the factor, and among how many candidates resampling parts its evaluations
+and at which hold, are chosen on other targets, from the training set, for each method, with
+painting and without, from grids of a few settings: the fewest rounds in the mean.
 
-    python -m benchmarks.designer [--run FOLDER] [--quick]
+    python -m benchmarks.designer [--run FOLDER] [--targets N] [--quick]
 
 FOLDER is what ``make demo`` writes; without one, a kernel is trained first by its recipe.
 """
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import time
-from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-import discrete_ca as dca
-from benchmarks import report
-from discrete_ca import chains, draws, runs
-from discrete_ca.data import DiscreteData
-from discrete_ca.explore.selection import choose
-from discrete_ca.metrics.distances import hamming
+from benchmarks import people, real_data, report
+from benchmarks.people import Chain, DenoisersChain, Method, Nothing, RealDigits, Resampling
+from discrete_ca import demo, draws, runs
 
-OTHERS = 1000  # real digits, the nearest of which is the threshold
-TEMPERATURE = 2.0  # cells
-PAINTED = 4  # cells a round
-NFE = 32  # a round
-SHOWN = 8  # candidates a round of the chains
-LOWEST_LEVEL = 0.05
-RESAMPLES = 1000  # of the bootstrap
+OTHERS = 1000  # digits, the nearest of which is the threshold
+RESAMPLES = 2000  # of the bootstrap
+LEVELS, FALLS = (0.5, 0.65, 0.8), (0.8, 0.95)
+COUNTS, HOLDS = (8, 4, 2), (0.0, None)
 
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """What people have in mind and begin with, one a row.
-
-    Args:
-        target: the hidden targets, (B, *S).
-        label: their classes, (B,).
-        design: the present designs, (B, *S).
-        locked: their locked cells, boolean, (B, *S).
-        near: in how many cells a design may differ from its target to be near it, (B,).
-        level: where the chains are run next, (B,).
-    """
-
-    target: Tensor
-    label: Tensor
-    design: Tensor
-    locked: Tensor
-    near: Tensor
-    level: Tensor
-
-    def __getitem__(self, rows: Tensor) -> Task:
-        """Some of the rows."""
-        return Task(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
-
-    def replace(self, **changes: Tensor) -> Task:
-        """With other columns."""
-        return dataclasses.replace(self, **changes)
-
-    def reached(self) -> Tensor:
-        """Which designs are near their targets, boolean, (B,)."""
-        return (self.design != self.target).flatten(1).sum(1) <= self.near
+GRIDS: dict[str, list[Method]] = {
+    "adjusted chain": [Chain(*each) for each in product(LEVELS, FALLS)],
+    "denoiser's chain": [DenoisersChain(*each) for each in product(LEVELS, FALLS)],
+    "resampling": [Resampling(*each) for each in product(COUNTS, HOLDS)],
+    "real digits": [RealDigits()],
+    "painting alone": [Nothing()],
+}
+WITHOUT_PAINTING, WITH_PAINTING = [*GRIDS][:4], [*GRIDS][:3] + [*GRIDS][4:]
+FIRST = "adjusted chain"
 
 
-class Method(ABC):
-    """Where candidates come from."""
+class Job(NamedTuple):
+    """People of one kind with one method: what a process is given."""
 
-    level, fall = 1.0, 1.0
-
-    @abstractmethod
-    def propose(self, task: Task, generator: torch.Generator) -> Tensor:
-        """Candidates (B, n, *S) for each of the designs."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Chain(Method):
-    """Neighbours of the present design, each by a run of its own.
-
-    Args:
-        kernel: the kernel.
-        level: b of the first round.
-        fall: what b is multiplied with when the present design is kept.
-    """
-
-    kernel: Any
-    level: float = 0.4
-    fall: float = 0.8
-
-    def propose(self, task: Task, generator: torch.Generator) -> Tensor:
-        """Noise, run, read out: NFE / SHOWN evaluations each."""
-        every = task[torch.arange(len(task.label)).repeat_interleave(SHOWN)]
-        given: dict[str, Any] = {
-            "label": _told(self.kernel, every), "known": (~every.locked, every.design),
-            "generator": generator,
-        }  # fmt: skip
-        x = self.kernel.corrupt(every.design, every.level, generator)
-        for state in chains.run(self.kernel, x, every.level, NFE // SHOWN - 1, **given):
-            x = state
-        z = chains.read_out(self.kernel, x, every.level, **given)
-        return z.unflatten(0, (-1, SHOWN))
+    folder: str
+    name: str
+    method: Method
+    painting: bool
+    split: str
+    targets: int
+    others: int
+    bound: int
+    seed: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Resampling(Method):
-    """New designs from noise, given what is locked.
+class Found(NamedTuple):
+    """How many rounds each of a job's people took, infinity for who gave up, and the seconds."""
 
-    Args:
-        kernel: the kernel.
-        count: how many a round.
-        hold: h of the moves; None for the kernel's own.
-    """
+    rounds: list[float]
+    seconds: float
 
-    kernel: Any
-    count: int = SHOWN
-    hold: float | None = None
-
-    def propose(self, task: Task, generator: torch.Generator) -> Tensor:
-        """Anneal: NFE / count evaluations each."""
-        every = task[torch.arange(len(task.label)).repeat_interleave(self.count)]
-        z = dca.sample(
-            self.kernel, len(every.label), every.design.shape[1:], moves=NFE // self.count - 1,
-            correctors=0, hold=self.hold, label=_told(self.kernel, every),
-            known=(~every.locked, every.design), generator=generator, progress=False,
-        )  # fmt: skip
-        return z.unflatten(0, (-1, self.count))
+    def mean(self, bound: int) -> float:
+        """Rounds in the mean, those who gave up counted as one more than the bound."""
+        return float(counted(torch.tensor(self.rounds), bound).mean())
 
 
-@dataclasses.dataclass(frozen=True)
-class Real(Method):
-    """Real digits of the class: what a perfect sampler would show."""
-
-    digits: DiscreteData
-
-    def propose(self, task: Task, generator: torch.Generator) -> Tensor:
-        """SHOWN random ones each."""
-        return torch.stack([_of_class(self.digits, task.label, generator) for _ in range(SHOWN)], 1)
+@cache
+def _kernel(folder: str) -> Any:
+    return runs.load_run(folder).kernel.eval()
 
 
-class Nothing(Method):
-    """No candidates: painting alone."""
-
-    def propose(self, task: Task, generator: torch.Generator) -> Tensor:
-        """None."""
-        return task.design[:, None][:, :0]
-
-
-def _told(kernel: Any, task: Task) -> Tensor | None:
-    """The labels, where the network takes them."""
-    return task.label if "label" in getattr(kernel.net, "accepts", ()) else None
-
-
-def _of_class(digits: DiscreteData, label: Tensor, generator: torch.Generator) -> Tensor:
-    """A random digit of each class."""
-    assert digits.labels is not None
-    fits = (digits.labels[None] == label[:, None]).double().log()
-    return digits[draws.categorical(fits, generator)]
-
-
-def without_head(kernel: Any) -> Any:
-    """The denoiser's kernel: the same weights, no adjustment."""
-    made = copy.copy(kernel)
-    made._modules = {**kernel._modules, "adjustment": None}
-    return made
-
-
-# -- the person -----------------------------------------------------------------------------------
-
-
-def blurred(z: Tensor) -> Tensor:
-    """Means of 3 x 3 cells, of pictures (..., H, W)."""
-    flat = z.float().flatten(0, -3).unsqueeze(1)
-    return torch.nn.functional.avg_pool2d(flat, 3, 1, 1).reshape(z.shape)
-
-
-def pick(task: Task, candidates: Tensor, generator: torch.Generator) -> Tensor:
-    """Which design each person takes, (B,): 0 the present one, i candidate i."""
-    shown = torch.cat([task.design[:, None], candidates], 1)
-    away = (blurred(shown) - blurred(task.target)[:, None]).abs().flatten(2).sum(2)
-    return choose(-away.double() / TEMPERATURE, generator)
-
-
-def paint(task: Task, cells: int = PAINTED) -> Task:
-    """Repair so many wrong cells, where the blurred pictures differ most, and lock them."""
-    wrong = task.design != task.target
-    visible = (blurred(task.design) - blurred(task.target)).abs()
-    rank = torch.where(wrong, visible, -1.0).flatten(1).argsort(dim=1, descending=True)
-    chosen = torch.zeros_like(rank, dtype=torch.bool).scatter(1, rank[:, :cells], True)
-    chosen = chosen.reshape(wrong.shape) & wrong
-    return task.replace(
-        design=torch.where(chosen, task.target, task.design), locked=task.locked | chosen
+def run_job(job: Job) -> Found:
+    """Let the people of a job work, side by side."""
+    torch.set_num_threads(1)  # processes share the machine
+    begun = time.perf_counter()
+    task = people.tasks(job.split, job.targets, job.others, job.seed)
+    generator = draws.keyed(job.seed, "designer", job.split, job.name, int(job.painting))
+    rounds = people.rounds_needed(
+        job.method, _kernel(job.folder), task, job.painting, job.bound, generator
     )
+    return Found(rounds.tolist(), time.perf_counter() - begun)
 
 
-def one_round(method: Method, task: Task, painting: bool, generator: torch.Generator) -> Task:
-    """Paint, look at candidates, pick."""
-    task = paint(task) if painting else task
-    candidates = method.propose(task, generator)
-    chosen = pick(task, candidates, generator)
-    shown = torch.cat([task.design[:, None], candidates], 1)
-    level = torch.where(chosen == 0, task.level * method.fall, task.level)
-    return task.replace(
-        design=shown[torch.arange(len(shown)), chosen], level=level.clamp_min(LOWEST_LEVEL)
+def counted(rounds: Tensor, bound: int) -> Tensor:
+    """Rounds, those of who gave up as one more than the bound."""
+    return rounds.clamp_max(bound + 1)
+
+
+# -- what is told of them -------------------------------------------------------------------------
+
+
+def middle(values: Tensor) -> Tensor:
+    """The median of each row, the lower one of two."""
+    return values.median(-1).values
+
+
+def interval(values: Tensor, statistic: Any, seed: int) -> tuple[float, float, float]:
+    """A statistic of values (N,), and between what it lies at 95 %, by bootstrap over them."""
+    place = torch.randint(
+        len(values), (RESAMPLES, len(values)), generator=draws.keyed(seed, "bootstrap")
     )
+    ends = statistic(values[place]).sort().values
+    out = round(0.025 * (RESAMPLES - 1))
+    return float(statistic(values)), float(ends[out]), float(ends[-1 - out])
 
 
-def rounds_needed(
-    method: Method, task: Task, painting: bool, bound: int, generator: torch.Generator
-) -> Tensor:
-    """How many rounds each person took, float (B,); infinity for those not done at the bound."""
-    rounds = torch.where(task.reached(), 0.0, torch.inf)
-    task = task.replace(level=torch.full(task.label.shape, method.level))
-    left = (~task.reached()).nonzero()[:, 0]
-    task = task[left]
-    for number in range(1, bound + 1):
-        if not len(left):
-            break
-        task = one_round(method, task, painting, generator)
-        done = task.reached()
-        rounds[left[done]] = float(number)
-        task, left = task[~done], left[~done]
-    return rounds
+def words(rounds: float, bound: int, times: int = 1) -> str:
+    """So many rounds, or more than the bound; each counted so many times.
+
+    Example:
+        >>> words(7.0, 24), words(float("inf"), 24, times=32)
+        ('7', '> 768')
+    """
+    return f"{times * rounds:.0f}" if rounds <= bound else f"> {times * bound}"
+
+
+def row(job: Job, found: Found, first: Found) -> dict[str, Any]:
+    """What the table says of a job, beside the adjusted chain's of the same people."""
+    rounds, bound = torch.tensor(found.rounds), job.bound
+    more = counted(rounds, bound) - counted(torch.tensor(first.rounds), bound)
+    lost, lost_least, lost_most = interval(more, lambda values: values.mean(-1), job.seed)
+    value, least, most = (words(x, bound) for x in interval(rounds, middle, job.seed))
+    settings = (
+        f"{field.name} {getattr(job.method, field.name)}".replace("None", "the kernel's")
+        for field in dataclasses.fields(job.method)  # type: ignore[arg-type]
+    )
+    return {
+        "painting": "yes" if job.painting else "no",
+        "candidates from": job.name,
+        "settings": ", ".join(settings),
+        "rounds, median (95 %)": f"{value} ({least} to {most})",
+        "NFE, median": words(float(middle(rounds)), bound, job.method.nfe),
+        "done, %": 100 * float((rounds <= bound).double().mean()),
+        "mean rounds": found.mean(bound),
+        "more than the adjusted chain's (95 %)": (
+            "" if job.name == FIRST else f"{lost:.1f} ({lost_least:.1f} to {lost_most:.1f})"
+        ),
+        "seconds": round(found.seconds),
+    }
+
+
+# -- the run --------------------------------------------------------------------------------------
+
+
+def trained(folder: Path, seed: int, quick: bool) -> str:
+    """A run of the demo's recipe in a folder; tiny and hardly trained in the quick form."""
+    config = runs.RunConfig.from_toml(demo.RECIPE)
+    budget = dataclasses.replace(config.train, seed=seed, progress=False)
+    if quick:
+        budget = dataclasses.replace(budget, minutes=None, steps=2, batch_size=4)
+        net = dataclasses.replace(config.net, **real_data.SMALL)
+        config = dataclasses.replace(config, net=net)
+    config = dataclasses.replace(config, train=budget)
+    examples, _ = config.data.load_parts(seed)
+    kernel, _ = real_data.trained(config, examples, runs.build_schedule(config.recipe))
+    kernel.save_pretrained(folder / runs.MODEL)
+    return str(folder)
+
+
+def tuned(jobs: list[Job], results: Iterator[Found]) -> dict[tuple[str, bool], Method]:
+    """For each name, with painting and without, the method with the fewest rounds in the mean."""
+    best: dict[tuple[str, bool], tuple[float, Method]] = {}
+    for job, found in zip(jobs, results, strict=True):
+        key, mean = (job.name, job.painting), found.mean(job.bound)
+        if key not in best or mean < best[key][0]:
+            best[key] = mean, job.method
+    return {key: method for key, (_, method) in best.items()}
+
+
+def main(argv: list[str] | None = None) -> dict[str, Any]:
+    """Run it and write its report."""
+    parser = report.parser(__doc__, quick="a tiny kernel, hardly trained, three people, two rounds")
+    parser.add_argument("--run", help="folder of a demo; else a kernel is trained by its recipe")
+    parser.add_argument("--targets", type=int, default=100)
+    parser.add_argument("--tuning-targets", type=int, default=20)
+    parser.add_argument("--bound", type=int, default=24, help="rounds until people give up")
+    parser.add_argument("--tuning-bound", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    given = report.parse(parser, argv)
+    others, grids = OTHERS, GRIDS
+    if given.quick:
+        given.targets, given.tuning_targets, given.bound, given.tuning_bound = 3, 2, 2, 1
+        given.jobs, grids = 1, {name: grid[-2:] for name, grid in GRIDS.items()}
+    folder = given.run or trained(Path(given.folder) / "designer", given.seed, given.quick)
+    arms = [(name, False) for name in WITHOUT_PAINTING] + [(name, True) for name in WITH_PAINTING]
+
+    def job(name: str, painting: bool, method: Method, tuning: bool) -> Job:
+        split = "train" if tuning else "test"
+        targets = given.tuning_targets if tuning else given.targets
+        bound = given.tuning_bound if tuning else given.bound
+        return Job(folder, name, method, painting, split, targets, others, bound, given.seed)
+
+    def keep(jobs: list[Job], results: Iterator[Found]) -> Iterator[Found]:
+        for each, found in zip(jobs, results, strict=True):
+            raw = {"name": each.name, "painting": each.painting, "method": str(each.method)}
+            raw |= {"split": each.split, **found._asdict()}
+            report.append("designer", [raw], given.folder)
+            yield found
+
+    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn")) as pool:
+        work = map if given.jobs == 1 else pool.map
+        trials = [job(*arm, method, True) for arm in arms for method in grids[arm[0]]]
+        trials = [each for each in trials if len(grids[each.name]) > 1]
+        chosen = tuned(trials, keep(trials, work(run_job, trials)))
+        final = [job(*arm, chosen.get(arm, grids[arm[0]][0]), False) for arm in arms]
+        results = list(keep(final, work(run_job, final)))
+    first = {each.painting: found for each, found in zip(final, results, strict=True)
+             if each.name == FIRST}  # fmt: skip
+    rows = [row(each, found, first[each.painting])
+            for each, found in zip(final, results, strict=True)]  # fmt: skip
+    settings = {
+        "targets": given.targets, "tuning targets": given.tuning_targets, "bound": given.bound,
+        "tuning bound": given.tuning_bound, "others": others, "NFE a round": people.NFE,
+        "shown": people.SHOWN, "painted a round": people.PAINTED,
+        "temperature": people.TEMPERATURE, "seed": given.seed,
+    }  # fmt: skip
+    return {**report.write("designer", rows, given.folder, **settings), "raw": results}
+
+
+if __name__ == "__main__":
+    main()
