@@ -91,7 +91,8 @@ def run_job(job: Job) -> Found:
     torch.set_num_threads(1)  # processes share the machine
     begun = time.perf_counter()
     task = people.tasks(job.split, job.targets, job.others, job.seed)
-    generator = draws.keyed(job.seed, "designer", job.split, job.name, int(job.painting))
+    # the same draws for every method: the two chains part ways only where the head says so
+    generator = draws.keyed(job.seed, "designer", job.split, int(job.painting))
     rounds = people.rounds_needed(
         job.method, _kernel(job.folder), task, job.painting, job.bound, generator
     )
