@@ -190,7 +190,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser = report.parser(__doc__, quick="a tiny kernel, hardly trained, three people, two rounds")
     parser.add_argument("--run", help="folder of a demo; else a kernel is trained by its recipe")
     parser.add_argument("--targets", type=int, default=100)
-    parser.add_argument("--tuning-targets", type=int, default=20)
+    parser.add_argument("--tuning-targets", type=int, default=16)
     parser.add_argument("--bound", type=int, default=24, help="rounds until people give up")
     parser.add_argument("--tuning-bound", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
