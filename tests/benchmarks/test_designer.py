@@ -192,10 +192,17 @@ def test_intervals_hold_the_truth_and_say_what_lies_beyond_the_bound():
     assert designer.words(value, 24) == "> 24" and designer.words(low, 24) == "1"
 
 
-def test_tuning_takes_the_fewest_rounds_in_the_mean():
-    job = designer.Job("", "a", Flips(), False, "train", 2, 1, 4, 0)
-    other = job._replace(method=people.Nothing())
+def test_tuning_takes_the_fewest_rounds_in_the_mean_and_one_setting_for_both_chains():
     slow, quick = designer.Found([2.0, torch.inf], 0.0), designer.Found([3.0, 3.5], 0.0)
-    assert slow.mean(4) == 3.5
-    chosen = designer.tuned([job, other], iter([slow, quick]))
-    assert chosen == {("a", False): other.method}
+    assert (slow.mean(4), quick.mean(4)) == (3.5, 3.25)
+    job = designer.Job("", "resampling", people.Resampling(8, 0.0), True, "train", 2, 1, 4, 0)
+    other = job._replace(method=people.Resampling(4, 0.0))
+    assert designer.tuned([job, other], iter([slow, quick])) == {("resampling", True): other.method}
+    both = [
+        job._replace(name=name, method=kind(level, 0.8))
+        for name, kind in zip(designer.CHAINS, (people.Chain, people.DenoisersChain), strict=True)
+        for level in (0.5, 0.8)
+    ]
+    found = [designer.Found([rounds], 0.0) for rounds in (2.0, 1.0, 1.0, 4.0)]
+    chosen = designer.tuned(both, iter(found))
+    assert {method.level for method in chosen.values()} == {0.5} and len(chosen) == 2
