@@ -22,7 +22,7 @@ $(VENV)/.base: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base
-	$(PIP) -e ".[dev]"
+	$(PIP) -e ".[dev,browser]"
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.base

@@ -9,17 +9,20 @@ from benchmarks import (
     clipping,
     cost,
     designer,
+    digits,
     exact_law,
     fuzz,
     kernel_part,
     kills,
     real_data,
+    routes,
+    serving,
     token_noise,
     training,
 )
 
 for benchmark in (
     exact_law, autoregressive, clipping, cost, kernel_part, training, token_noise, real_data,
-    kills, fuzz, designer,
+    digits, designer, kills, fuzz, serving, routes,
 ):  # fmt: skip
     benchmark.main(sys.argv[1:])

@@ -5,8 +5,9 @@ contrastive adjustment (CA) with several weights λ and by schedules of both, on
 (five binary sites; five ternary ones for ordinal noise) and on the law of the 3 x 3 patches in the
 middle of binarized MNIST. For each level b and hold h the chain's transition matrix is enumerated
 and compared with the noisy law p_b: stationary total variation (TV), spectral gap, and TV after 32
-network evaluations from pure noise. "limit" rows are optima with exact expectations and one free
-read-out a state, found by Adam: no network, no sampling; they are compared with the denoiser's.
+network evaluations from pure noise; then TV and gap of the same kernel with Metropolis steps.
+"limit" rows are optima with exact expectations and one free read-out a state, found by Adam: no
+network, no sampling; they are compared with the denoiser's.
 
     python -m benchmarks.exact_law [--quick] [--noises uniform ...] [--holds 0.5 ...]
 
@@ -157,18 +158,29 @@ def train(
 
 
 def evaluate(kernel: dca.CategoricalNoiseKernel, law: Law, level: float) -> dict[str, float]:
-    """Stationary TV, spectral gap and TV after `NFE` steps from pure noise."""
+    """Stationary TV, spectral gap and TV after `NFE` steps from pure noise.
+
+    TV and gap of Metropolis steps too, where the noise and the kernel allow them.
+    """
     target = exact.noisy_law(law.p, kernel.corruption, law.shape, level)
     P = exact.transition_matrix(kernel, law.shape, level)
     pi = exact.stationary_distribution(P)
     state = exact.noisy_law(law.p, kernel.corruption, law.shape, 1.0)
     for _ in range(NFE):
         state = state @ P
-    return {
+    found = {
         "tv": exact.total_variation(pi, target),
         "gap": exact.spectral_gap(P, pi),
         "tv_at_nfe": exact.total_variation(state, target),
     }
+    noisy = isinstance(kernel, dca.CategoricalNoiseKernel)  # not autoregressive
+    if not noisy or isinstance(kernel.corruption, Absorbing):
+        return found
+    P = exact.metropolis_matrix(kernel, law.shape, level)
+    pi = exact.stationary_distribution(P)
+    adjusted = {"metropolis_tv": exact.total_variation(pi, target),
+                "metropolis_gap": exact.spectral_gap(P, pi)}  # fmt: skip
+    return {**found, **adjusted}
 
 
 @dataclass(frozen=True)
@@ -257,12 +269,26 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "TV": middle, "TV quartiles": f"{low:.4f} to {high:.4f}",
             "closer than denoising (x)": statistics.median(ratios) if ratios else "",
             "spectral gap": statistics.median(row["gap"] for row in found.values()),
+            **_metropolis(found, base),
             f"TV at {NFE} NFE": statistics.median(row["tv_at_nfe"] for row in found.values()),
             "training seconds": statistics.median(r.get("seconds", 0.0) for r in found.values()),
             "parameters": next(iter(found.values())).get("parameters", 0),
             "runs": len(tvs),
         })  # fmt: skip
     return table
+
+
+def _metropolis(found: dict[Any, Any], base: dict[Any, Any]) -> dict[str, Any]:
+    """What Metropolis steps come to, where there were any."""
+    rows = {i: row for i, row in found.items() if "metropolis_tv" in row}
+    if not rows:
+        return {}
+    ratios = [base[i]["tv"] / row["metropolis_tv"] for i, row in rows.items() if i in base]
+    return {
+        "Metropolis TV": statistics.median(row["metropolis_tv"] for row in rows.values()),
+        "Metropolis closer than denoising (x)": statistics.median(ratios) if ratios else "",
+        "Metropolis gap": statistics.median(row["metropolis_gap"] for row in rows.values()),
+    }
 
 
 def quartiles(values: list[float]) -> tuple[float, float, float]:

@@ -45,6 +45,7 @@ def exact_law(rows: list[Row]) -> Iterator[str]:
         here = [row for row in rows if (row["noise"], row["law"], row["h"]) == (noise, law, hold)]
         levels = sorted({row["b"] for row in here})
         found = {(row["method"], row["b"]): row for row in here}
+        adjusted = all("Metropolis TV" in row for row in here)
         cells = []
         for method in dict.fromkeys(row["method"] for row in here):
             line = [method]
@@ -53,13 +54,24 @@ def exact_law(rows: list[Row]) -> Iterator[str]:
                 ratio = row["closer than denoising (x)"]
                 line.append(f"{row['TV']:.4f} ({ratio:.2f})" if ratio else f"{row['TV']:.4f}")
             line += [f"{found[method, level]['spectral gap']:.3f}" for level in levels]
+            if adjusted:
+                for level in levels:
+                    row = found[method, level]
+                    line.append(f"{row['Metropolis TV']:.4f} ({row['Metropolis gap']:.3f})")
             line.append(f"{found[method, levels[0]]['training seconds']:.0f}")
             cells.append(line)
-        names = ["", *(f"TV, b = {b}" for b in levels), *(f"gap, b = {b}" for b in levels), "s"]
+        names = ["", *(f"TV, b = {b}" for b in levels), *(f"gap, b = {b}" for b in levels)]
+        names += [f"Metropolis, b = {b}" for b in levels if adjusted]
+        names.append("s")
         runs = max(row["runs"] for row in here)
         yield f"### {noise} noise, {law} laws, hold {hold}\n\n"
         yield f"Medians of {runs}; in brackets, times closer than denoising (of the limits: than "
-        yield "its limit); s: seconds of training a network.\n\n"
+        yield "its limit); s: seconds of training a network."
+        yield (
+            " Metropolis: TV and gap of the same kernel with such steps.\n\n"
+            if adjusted
+            else "\n\n"
+        )
         yield table(names, cells) + "\n"
 
 

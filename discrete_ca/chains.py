@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor
 from discrete_ca import checks
 from discrete_ca.conditions import Conditions
 from discrete_ca.kernels import TransitionKernel, device_of
+from discrete_ca.walker import Tally, Walker
 
 _BAR_AFTER_SECONDS = 10.0
 
@@ -29,10 +29,12 @@ class RunInfo:
     Args:
         nfe: network evaluations an example.
         levels: the levels that the run went through.
+        acceptance: share of the Metropolis steps that were taken; None without them.
     """
 
     nfe: int = 0
     levels: list[float] = field(default_factory=list)
+    acceptance: float | None = None
 
 
 def cosine_levels(moves: int, lowest: float = 0.02) -> list[float]:
@@ -67,6 +69,7 @@ def run(
     hold: checks.Level | None = None,
     label: Tensor | None = None,
     known: checks.Known | None = None,
+    metropolis: bool = False,
     generator: torch.Generator | None = None,
 ) -> Iterator[Tensor]:
     """A stationary run at one level: yields the state after each step, lazily.
@@ -79,10 +82,12 @@ def run(
         hold: h, a number or (B,); None for the kernel's own.
         label: labels (B,), for networks that declare them.
         known: (mask, values), mask True = generate.
+        metropolis: refuse steps that break detailed balance; see `discrete_ca.metropolis`.
         generator: source of randomness.
 
     Yields:
-        States at the same level, (B, *S); one network evaluation an example each.
+        States at the same level, (B, *S); one network evaluation an example each, and with
+        `metropolis` one more before the first.
 
     Example:
         >>> from discrete_ca import CategoricalNoiseKernel, corruption, nn
@@ -92,22 +97,10 @@ def run(
         4
     """
     given = Conditions(label, known, _holds(hold, len(x), x.device))
-    yield from _run(kernel, x, level, steps, given, generator)
-
-
-def _run(
-    kernel: TransitionKernel,
-    x: Tensor,
-    level: checks.Level,
-    steps: int | None,
-    given: Conditions,
-    generator: torch.Generator | None,
-) -> Iterator[Tensor]:
+    walker = Walker(kernel, x, level, given, generator, Tally() if metropolis else None)
     done = 0
     while steps is None or done < steps:
-        with torch.no_grad():
-            x = given.step(kernel, x, level).sample(generator)
-        yield x
+        yield walker.step()
         done += 1
 
 
@@ -127,43 +120,23 @@ def read_out(
     A kernel without a read-out gives x itself; a `hold` matters to networks that are told it.
     """
     given = Conditions(label, known, _holds(hold, len(x), x.device))
-    return _read_out(kernel, x, level, draw, given, generator)
+    return Walker(kernel, x, level, given, generator).read_out(draw)
 
 
-@torch.no_grad()
-def _read_out(
-    kernel: TransitionKernel,
-    x: Tensor,
-    level: checks.Level,
-    draw: bool,
-    given: Conditions,
-    generator: torch.Generator | None,
-) -> Tensor:
-    law = getattr(given.step(kernel, x, level), "read_out", None)
-    if law is None:
-        return x
-    z: Tensor = law.sample(generator) if draw else law.mode()
-    return z if given.known is None else torch.where(given.known[0], z, given.known[1])
-
-
-@torch.no_grad()
 def _anneal(
-    kernel: TransitionKernel,
-    x: Tensor,
+    walker: Walker,
     levels: Sequence[float],
     correctors: int,
     draw: bool,
-    given: Conditions,
-    generator: torch.Generator | None,
     tick: Callable[[], None],
 ) -> Tensor:
-    for b_x, b_y in pairwise(levels):
-        x = given.step(kernel, x, b_x, b_y).sample(generator)
+    for level in levels:
+        walker.move(level)
         tick()
-        for state in _run(kernel, x, b_y, correctors, given, generator):
-            x = state
+        for _ in range(correctors):
+            walker.step()
             tick()
-    return _read_out(kernel, x, levels[-1], draw, given, generator)
+    return walker.read_out(draw)
 
 
 def _in_chunks(
@@ -219,9 +192,16 @@ def _labels(label: Tensor | int | None, count: int, device: torch.device) -> Ten
     return found.long().expand(count)
 
 
-def _cost(kernel: TransitionKernel, calls: int, label: Tensor | int | None) -> int:
-    """Network evaluations an example of so many calls of the kernel."""
-    return calls * kernel.evaluations(label is not None)
+def _info(
+    kernel: TransitionKernel,
+    calls: int,
+    label: Tensor | int | None,
+    levels: list[float],
+    tally: Tally | None,
+) -> RunInfo:
+    """What a run of so many calls of the kernel cost."""
+    acceptance = None if tally is None else tally.acceptance
+    return RunInfo(calls * kernel.evaluations(label is not None), levels, acceptance)
 
 
 def _schedule(levels: Sequence[float] | None, moves: int, lowest: float) -> list[float]:
@@ -244,6 +224,7 @@ def sample(
     lowest: float = 0.02,
     hold: float | None = None,
     draw: bool = False,
+    metropolis: bool = False,
     label: Tensor | int | None = None,
     known: checks.Known | None = None,
     chunk: int = 256,
@@ -263,6 +244,8 @@ def sample(
         lowest: the last level, where `levels` is None.
         hold: h, in [0, 1]; None for the kernel's own.
         draw: read out by a draw instead of the mode.
+        metropolis: refuse equal-level steps that break detailed balance, at no further evaluation;
+            see `discrete_ca.metropolis`.
         label: one label, or labels (N,), for networks that declare them.
         known: (mask, values) of sites that are not drawn, such as padding, each of shape S or
             (N, *S); mask True = generate.
@@ -295,12 +278,15 @@ def sample(
     steps = (len(schedule) - 1) * (1 + correctors)
     given = Conditions(labels, known, _holds(hold, count, device_of(kernel)))
 
+    tally = Tally() if metropolis else None
+
     def work(piece: slice, tick: Callable[[], None]) -> Tensor:
         x = kernel.initial(piece.stop - piece.start, tuple(shape), generator, device_of(kernel))
-        return _anneal(kernel, x, schedule, correctors, draw, given[piece], generator, tick)
+        walker = Walker(kernel, x, schedule[0], given[piece], generator, tally)
+        return _anneal(walker, schedule[1:], correctors, draw, tick)
 
     z = _in_chunks(work, count, chunk, steps, progress)
-    return (z, RunInfo(_cost(kernel, steps + 1, label), schedule)) if return_info else z
+    return (z, _info(kernel, steps + 1, label, schedule, tally)) if return_info else z
 
 
 def variants(
@@ -314,6 +300,7 @@ def variants(
     label: Tensor | int | None = None,
     known: checks.Known | None = None,
     draw: bool = False,
+    metropolis: bool = False,
     chunk: int = 256,
     generator: torch.Generator | None = None,
     progress: bool = True,
@@ -333,6 +320,8 @@ def variants(
         label: one label, for networks that declare it.
         known: (mask, values), each of shape S; mask True = generate.
         draw: read out by a draw instead of the mode.
+        metropolis: refuse equal-level steps that break detailed balance, at no further evaluation;
+            see `discrete_ca.metropolis`.
         chunk: how many are run at once.
         generator: source of randomness.
         progress: show a bar when it takes longer than ten seconds.
@@ -350,6 +339,8 @@ def variants(
     checks.positive(steps, "steps", least=0)
     checks.positive(n, "n")
 
+    tally = Tally() if metropolis else None
+
     def work(piece: slice, tick: Callable[[], None]) -> Tensor:
         count = piece.stop - piece.start
         start = z.to(device_of(kernel)).expand(count, *z.shape)
@@ -357,13 +348,14 @@ def variants(
         part = _labels(label, count, device_of(kernel))
         given = Conditions(part, pair, _holds(hold, count, device_of(kernel)))
         x = kernel.corrupt(start, level, generator)
-        for state in _run(kernel, x, level, steps, given, generator):
-            x = state
+        walker = Walker(kernel, x, level, given, generator, tally)
+        for _ in range(steps):
+            walker.step()
             tick()
-        return _read_out(kernel, x, level, draw, given, generator)
+        return walker.read_out(draw)
 
     found = _in_chunks(work, n, chunk, steps, progress)
-    return (found, RunInfo(_cost(kernel, steps + 1, label), [level])) if return_info else found
+    return (found, _info(kernel, steps + 1, label, [level], tally)) if return_info else found
 
 
 def inpaint(
@@ -378,6 +370,7 @@ def inpaint(
     lowest: float = 0.02,
     hold: float | None = None,
     draw: bool = False,
+    metropolis: bool = False,
     label: Tensor | int | None = None,
     present: Tensor | None = None,
     chunk: int = 256,
@@ -403,6 +396,8 @@ def inpaint(
         lowest: the last level, where `levels` is None.
         hold: h, in [0, 1]; None for the kernel's own.
         draw: read out by a draw instead of the mode.
+        metropolis: refuse equal-level steps that break detailed balance, at no further evaluation;
+            see `discrete_ca.metropolis`.
         label: one label, for networks that declare it.
         present: which sites of the design are data and not padding, boolean, shape S; None for
             all. No other may be masked.
@@ -439,13 +434,16 @@ def inpaint(
     steps = (len(schedule) - 1) * (1 + correctors)
     checks.positive(n, "n")
 
+    tally = Tally() if metropolis else None
+
     def work(piece: slice, tick: Callable[[], None]) -> Tensor:
         count = piece.stop - piece.start
         x = kernel.initial(count, tuple(z.shape), generator, device_of(kernel))
         part = _labels(label, count, device_of(kernel))
         known = checks.known_sites((mask, torch.where(mask, torch.zeros_like(z), z)), x)
         given = Conditions(part, known, _holds(hold, count, device_of(kernel)))
-        return _anneal(kernel, x, schedule, correctors, draw, given, generator, tick)
+        walker = Walker(kernel, x, schedule[0], given, generator, tally)
+        return _anneal(walker, schedule[1:], correctors, draw, tick)
 
     found = _in_chunks(work, n, chunk, steps, progress)
-    return (found, RunInfo(_cost(kernel, steps + 1, label), schedule)) if return_info else found
+    return (found, _info(kernel, steps + 1, label, schedule, tally)) if return_info else found

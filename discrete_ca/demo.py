@@ -88,7 +88,8 @@ def demo(
     begun = time.monotonic()
     digits, info = chains.sample(
         kernel, samples, (28, 28), label=torch.arange(samples) % NUM_DIGITS, moves=MOVES,
-        correctors=CORRECTORS, generator=generator, return_info=True, progress=not quiet,
+        correctors=CORRECTORS, metropolis=True, generator=generator, return_info=True,
+        progress=not quiet,
     )  # fmt: skip
     seconds = time.monotonic() - begun
     report = {
@@ -97,6 +98,7 @@ def demo(
         "moves": MOVES,
         "correctors": CORRECTORS,
         "nfe": info.nfe,
+        "acceptance": info.acceptance,
         "sampling_seconds": round(seconds, 1),
         "training_seconds": round(trainer.seconds, 1),
         "training_steps": trainer.step,
@@ -104,7 +106,7 @@ def demo(
         "seed": seed,
     }
     write_json(place / "metrics.json", report)
-    _draw(kernel, digits, test.states, place, generator)
+    _draw(kernel, digits, test, place, generator)
     console.print(_table(report))
     console.print(f"Pictures, model and metrics are in {place}/.")
     return report
@@ -138,17 +140,20 @@ def _table(report: dict[str, Any]) -> Table:
 def _draw(
     kernel: kernels.TransitionKernel,
     digits: Tensor,
-    real: Tensor,
+    test: data.DiscreteData,
     place: Path,
     generator: torch.Generator,
 ) -> None:
-    """samples.png, variants.png, inpaint.png and chain.gif."""
+    """samples.png, variants.png, inpaint.png and chain.gif; inpaintings are told the label."""
+    assert test.labels is not None
+    real, labels = test[torch.arange(16)], test.labels[:16].long()
+    adjusted: dict[str, Any] = {"metropolis": True, "generator": generator}
     drawing.grid(digits[:64], 8).save(place / "samples.png")
 
     rows = []
     for level in VARIANT_LEVELS:
         found = chains.variants(
-            kernel, real[0], n=11, level=level, steps=20, generator=generator, progress=False
+            kernel, real[0], n=11, level=level, steps=20, progress=False, **adjusted
         )
         rows.append(torch.cat([real[:1], found]))
     drawing.grid(torch.cat(rows), 12).save(place / "variants.png")
@@ -156,15 +161,17 @@ def _draw(
     rows = []
     masks = torch.zeros(4, 28, 28, dtype=torch.bool)  # True = generate
     masks[0, 14:], masks[1, :14], masks[2, :, 14:], masks[3, 7:21, 7:21] = True, True, True, True
-    for mask, image in zip(masks, real[1:5], strict=True):
-        found = chains.inpaint(kernel, image, mask, n=9, generator=generator, progress=False)
+    for mask, image, label in zip(masks, real[1:5], labels[1:5], strict=True):
+        found = chains.inpaint(
+            kernel, image, mask, n=9, label=label, correctors=CORRECTORS, progress=False, **adjusted
+        )
         shown = image.masked_fill(mask, drawing.UNKNOWN)
         rows.append(torch.cat([image[None], shown[None], found]))
     drawing.grid(torch.cat(rows), 11).save(place / "inpaint.png")
 
-    frames = [drawing.grid(real[:16], 4)]
-    x = kernel.corrupt(real[:16], WALK_LEVEL, generator)
-    for i, state in enumerate(chains.run(kernel, x, WALK_LEVEL, 200, generator=generator)):
+    frames = [drawing.grid(real, 4)]
+    x = kernel.corrupt(real, WALK_LEVEL, generator)
+    for i, state in enumerate(chains.run(kernel, x, WALK_LEVEL, 200, **adjusted)):
         if i % 4 == 0:
             clean = chains.read_out(kernel, state, WALK_LEVEL)
             frames.append(drawing.grid(clean, 4))

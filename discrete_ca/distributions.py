@@ -117,6 +117,11 @@ class Categorical(Distribution):
         with torch.set_grad_enabled(log_probs.requires_grad):
             return torch.where(mask.unsqueeze(-1), point, log_probs)
 
+    def log_probs_at(self, sites: tuple[Tensor, ...]) -> Tensor:
+        """`log_probs` at n sites alone, named by their indices into (B, *S): (n, K)."""
+        fixed = None if self.fixed is None else (self.fixed[0][sites], self.fixed[1][sites])
+        return Categorical(self.logits[sites], fixed, self.source).log_probs
+
     def _check(self, values: Tensor) -> None:
         if bool(values.isnan().any()):
             raise NonFiniteError(f"{self.source} returned logits that are not finite")
@@ -308,6 +313,66 @@ class CategoricalTransition(Transition):
         else:
             sites = self.probs().gather(-1, y.unsqueeze(-1)).squeeze(-1).log()
         return sum_sites(sites if self.known is None else sites.where(self.known[0], 0.0))
+
+    def log_site_ratios(self, y: Tensor, sites: tuple[Tensor, ...]) -> Tensor:
+        """``log p_b(x with y_i at i) / p_b(x)``, by the read-out, at n sites i; (n,).
+
+        It is ``log sum_z p(z_i = z | x) Q_b[z, y_i] / Q_b[z, x_i]``.
+
+        Args:
+            y: states, (B, *S).
+            sites: indices into (B, *S), each (n,).
+
+        Raises:
+            ValueError: for noise under which a state rules out categories: it cannot say how
+                probable they would be.
+        """
+        level = self.b_x[sites[0]]
+        log_pz = self.read_out.log_probs_at(sites)
+        here, there = (
+            self.corruption.log_likelihood(of[sites].unsqueeze(1), level).squeeze(1).to(log_pz)
+            for of in (self.x, y)
+        )
+        if bool(here.isneginf().any()):
+            raise ValueError(
+                f"{type(self.corruption).__name__} rules out categories by a state at level "
+                f"{float(self.b_x.min()):g}; allowed: noise that leads from each to every state"
+            )
+        return (log_pz + there - here).logsumexp(-1)
+
+    def where(self, mask: Tensor, other: CategoricalTransition) -> CategoricalTransition:
+        """This law in the examples where a mask (B,) is True, and another of its kind elsewhere."""
+
+        def chosen(mine: Tensor, others: Tensor) -> Tensor:
+            return torch.where(checks.spread(mask, mine), mine, others)
+
+        mine, others = self.read_out, other.read_out
+        fixed = mine.fixed
+        if fixed is not None and others.fixed is not None:
+            fixed = chosen(fixed[0], others.fixed[0]), chosen(fixed[1], others.fixed[1])
+        read_out = Categorical(chosen(mine.logits, others.logits), fixed, mine.source)
+        adjust = None
+        if self._adjust is not None:
+            law = Categorical(chosen(self.law.logits, other.law.logits), fixed, self.law.source)
+
+            def adjust(_: Categorical) -> Categorical:
+                return law
+
+        return CategoricalTransition(
+            chosen(self.x, other.x), read_out, self.corruption, self.hold, self.b_x, self.b_y,
+            self.known, adjust,
+        )  # fmt: skip
+
+    def towards(self, target: Tensor, hold: Tensor) -> CategoricalTransition:
+        """The law of a move from the same state to another level, by the same read-out.
+
+        Args:
+            target: b_y, (B,).
+            hold: h, (B,).
+        """
+        return CategoricalTransition(
+            self.x, self.read_out, self.corruption, hold, self.b_x, target, self.known
+        )
 
     def probs(self) -> Tensor:
         """The whole law a site, (B, *S, V) in float64: dense, for small spaces and inspection."""

@@ -76,7 +76,7 @@ def write(
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = path.suffix.lower()
     if suffix == ".png":
-        drawing.grid(z, columns, num_categories).save(path)
+        drawing.grid(z, min(columns, len(z)), num_categories).save(path)
     elif suffix == ".gif":
         drawing.save_film([drawing.grid(one[None], 1, num_categories, 8) for one in z], path)
     elif suffix == ".txt" and tokenizer is not None:

@@ -27,5 +27,5 @@ def test_the_recipe_is_the_kernel_that_was_measured():
 
 def test_the_recipe_is_the_training_that_was_measured():
     recipe = RunConfig.from_toml(RECIPE)
-    assert build_schedule(recipe.recipe) == dca.Schedule.default(adjust=0.3, unlabelled_share=0.1)
+    assert build_schedule(recipe.recipe) == dca.Schedule.default(adjust=0.15, unlabelled_share=0.1)
     assert recipe.train == dca.TrainConfig(minutes=8.0, batch_size=64)

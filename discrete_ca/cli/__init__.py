@@ -61,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse(given: list[str]) -> Any:
     import tyro
 
+    from discrete_ca.cli.exploring import Explore
     from discrete_ca.cli.reporting import Bench, Demo, Eval, Exact, Info
     from discrete_ca.cli.running import Inpaint, Sample, Variants
     from discrete_ca.cli.sharing import Push, Recipes
@@ -68,7 +69,7 @@ def _parse(given: list[str]) -> Any:
 
     run, given = _config(given)
     kinds: tuple[Any, ...] = (
-        Train, Sample, Variants, Inpaint, Eval, Exact, Info, Push, Recipes, Demo, Bench,
+        Train, Sample, Variants, Inpaint, Explore, Eval, Exact, Info, Push, Recipes, Demo, Bench,
     )  # fmt: skip
 
     def subcommand(kind: Any) -> Any:

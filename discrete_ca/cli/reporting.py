@@ -34,6 +34,8 @@ class Eval:
     """c, equal-level steps after each move."""
     hold: float | None = None
     """h, in place of the kernel's own: nearer to 1 is slower and more faithful."""
+    metropolis: bool = False
+    """Refuse steps that break detailed balance, at no further network evaluation."""
     seed: int = 0
     """Seeds every draw."""
     split: str | None = None
@@ -61,12 +63,14 @@ class Eval:
         begun = time.monotonic()
         z, info = chains.sample(
             saved.kernel, count, shape, moves=self.moves, correctors=self.correctors,
-            hold=self.hold, generator=generator, return_info=True,
+            hold=self.hold, metropolis=self.metropolis, generator=generator, return_info=True,
         )  # fmt: skip
         seconds = time.monotonic() - begun
         report = {
             **comparison.report(z, generator), "samples": count, "moves": self.moves,
-            "correctors": self.correctors, "nfe": info.nfe, "seconds": round(seconds, 1),
+            "correctors": self.correctors, "nfe": info.nfe,
+            **({} if info.acceptance is None else {"acceptance": info.acceptance}),
+            "seconds": round(seconds, 1),
             "seed": self.seed,
         }  # fmt: skip
         for row in [("measure", "samples", "real"), *metrics.rows(report)]:

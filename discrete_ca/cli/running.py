@@ -35,6 +35,8 @@ class _Running:
     """The class to draw, for kernels that are told."""
     guidance: float = 0.0
     """g: above 0, follow the label more than the data do, at twice the cost."""
+    metropolis: bool = False
+    """Refuse steps that break detailed balance, at no further network evaluation."""
     shape: tuple[int, ...] = ()
     """S, where the run does not say."""
     trust_code: bool = False
@@ -82,16 +84,20 @@ class _Running:
         begun = time.monotonic()
         z: Tensor
         z, info = chain(
-            run.kernel, *given, **settings, label=self.label, return_info=True,
-            generator=torch.Generator().manual_seed(self.seed),
+            run.kernel, *given, **settings, label=self.label, metropolis=self.metropolis,
+            return_info=True, generator=torch.Generator().manual_seed(self.seed),
         )  # fmt: skip
         z = z.cpu()
         files.write(run.out, z, run.num_categories, tokenizer=run.tokenizer)
         console.print(
             f"{len(z)} written to {run.out}: {info.nfe} network evaluations each, "
-            f"{time.monotonic() - begun:.1f} s."
+            f"{time.monotonic() - begun:.1f} s{_taken(info)}."
         )
         return z
+
+
+def _taken(info: chains.RunInfo) -> str:
+    return "" if info.acceptance is None else f", {info.acceptance:.0%} of the steps taken"
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,37 @@ def transition_matrix(
 
 
 @torch.no_grad()
+def metropolis_matrix(
+    kernel: CategoricalNoiseKernel, shape: Sequence[int], level: float, label: Tensor | None = None
+) -> Tensor:
+    """P[x, y] of the chain that refuses what breaks balance (`discrete_ca.metropolis`), (V^D, V^D).
+
+    Args:
+        kernel: the kernel.
+        shape: S.
+        level: b.
+        label: labels (V^D,), for networks that declare them.
+
+    Raises:
+        SpaceTooLargeError: for more than `MAX_STATES` states.
+        ValueError: for noise under which a state rules out categories.
+    """
+    x = states(kernel.corruption.num_states, shape)
+    b = torch.tensor(float(level), dtype=torch.float64)
+    law = kernel.transition(x, b, label=label)
+    proposal = product_laws(law.probs())
+    n, every = len(x), torch.ones(x.shape).nonzero(as_tuple=True)
+    seen = torch.zeros(n, n, dtype=torch.float64)  # sum over changed sites, from x
+    for y in range(n):
+        ratios = law.log_site_ratios(x[y].expand_as(x), every).reshape(law.x.shape)
+        seen[:, y] = ratios.masked_fill(x[y] == x, 0.0).reshape(n, -1).sum(-1)
+    log_ratio = (seen - seen.T) / 2 + proposal.T.log() - proposal.log()
+    P = torch.where(proposal > 0, proposal * log_ratio.exp().clamp(max=1.0), 0.0)
+    P.fill_diagonal_(0.0)
+    return P + torch.diag(1 - P.sum(1))
+
+
+@torch.no_grad()
 def read_out_matrix(
     kernel: CategoricalNoiseKernel,
     shape: Sequence[int],

@@ -51,6 +51,7 @@ class Tuner:
         n: runs a measurement.
         label: the class to draw, for kernels that are told it.
         seed: of the runs.
+        guidance: how much louder the label is.
         measured: the shares found so far, by level and hold.
 
     Raises:
@@ -73,6 +74,7 @@ class Tuner:
     n: int = 16
     label: int | None = None
     seed: int = 0
+    guidance: float = 0.0
     measured: dict[tuple[float, float | None], float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -85,8 +87,9 @@ class Tuner:
         """Share of the unlocked cells that variants at these settings change, on average."""
         if (level, hold) not in self.measured:
             operation = Variants(
-                n=self.n, level=level, hold=hold, steps=self.steps, label=self.label
-            )
+                n=self.n, level=level, hold=hold, steps=self.steps, label=self.label,
+                guidance=self.guidance,
+            )  # fmt: skip
             made = operation.apply(self.studio, [self.node], draws.keyed(self.seed, "knobs"))
             differ = made.designs != self.node.design
             self.measured[level, hold] = float(differ[:, ~self.node.locked].double().mean())

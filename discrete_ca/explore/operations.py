@@ -90,6 +90,11 @@ class Operation(ABC):
         """How many designs it makes."""
         return 1
 
+    @property
+    def calls(self) -> int:
+        """Calls of the kernel one after another; 0 for an operation without the network."""
+        return 0
+
     @abstractmethod
     def apply(self, studio: Studio, parents: Sequence[Node], generator: torch.Generator) -> Made:
         """Make new designs; the same arguments make the same ones, bit for bit."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,12 +28,14 @@ class _Drawing(Operation):
         hold: h; None for kernels that have none to choose.
         label: the class to draw, for kernels that are told it.
         draw: read out by a draw instead of the mode.
+        guidance: g, how much louder the label is (`CategoricalNoiseKernel.guided`).
     """
 
     n: int = 8
     hold: float | None = None
     label: int | None = None
     draw: bool = False
+    guidance: float = 0.0
 
     def __post_init__(self) -> None:
         bounded(self.n, "n", MAX_DESIGNS)
@@ -42,6 +45,10 @@ class _Drawing(Operation):
             bounded(self.label, "label", 1 << 31, least=0)
         if not isinstance(self.draw, bool):
             raise TypeError(f"draw was {self.draw!r}; allowed: True or False")
+        if not 0 <= self.guidance < math.inf or (self.guidance and self.label is None):
+            raise ValueError(
+                f"guidance was {self.guidance}; allowed: a number >= 0, and 0 without a label"
+            )
 
     @property
     def count(self) -> int:
@@ -78,6 +85,11 @@ class _Stationary(_Drawing):
         checks.probability(self.level, "level")
         bounded(self.steps, "steps", MAX_STEPS)
 
+    @property
+    def calls(self) -> int:
+        """Calls of the kernel one after another: the steps and a read-out."""
+        return self.steps + 1
+
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class _Annealed(_Drawing):
@@ -97,8 +109,13 @@ class _Annealed(_Drawing):
         bounded(self.correctors, "correctors", MAX_STEPS, least=0)
         bounded(self.moves * (1 + self.correctors), "moves with correctors", MAX_STEPS)
 
+    @property
+    def calls(self) -> int:
+        """Calls of the kernel one after another: moves, correctors and a read-out."""
+        return self.moves * (1 + self.correctors) + 1
+
     def _anneal(self, chain: Callable[..., Any], studio: Studio, *given: Any, **more: Any) -> Any:
-        with studio.set(self.hold) as kernel:
+        with studio.set(self.hold, self.guidance) as kernel:
             z, info = chain(kernel, *given, moves=self.moves, correctors=self.correctors, **more)
         return z.cpu(), info.nfe * self.n
 
@@ -161,7 +178,7 @@ class Variants(_Stationary, name="variants"):
     def apply(self, studio: Studio, parents: Sequence[Node], generator: torch.Generator) -> Made:
         """Noise it to the level, run the chain there, read out."""
         (node,) = parents
-        with studio.set(self.hold) as kernel:
+        with studio.set(self.hold, self.guidance) as kernel:
             z, info = chains.variants(
                 kernel, node.design, self.n, level=self.level, steps=self.steps,
                 known=studio.known(node), **self._common(generator),
@@ -173,12 +190,17 @@ class Variants(_Stationary, name="variants"):
 class Walk(_Stationary, name="walk"):
     """A strip of n designs along one chain, `steps` apart; from a node on a chain it goes on."""
 
+    @property
+    def calls(self) -> int:
+        """Calls of the kernel one after another."""
+        return self.n * (self.steps + 1)
+
     def apply(self, studio: Studio, parents: Sequence[Node], generator: torch.Generator) -> Made:
         """Run the chain, reading out on the way."""
         (node,) = parents
         known, label = studio.known(node), self._labels(1, studio)
         states, designs = [], []
-        with studio.set(self.hold) as kernel:
+        with studio.set(self.hold, self.guidance) as kernel:
             x = studio.noisy(node, self.level, generator)
             for _ in range(self.n):
                 for state in chains.run(
@@ -191,17 +213,22 @@ class Walk(_Stationary, name="walk"):
                 )  # fmt: skip
                 states.append(x.cpu())
                 designs.append(torch.where(node.locked, node.design, z.cpu()))
-        nfe = self.n * (self.steps + 1)
+        nfe = self.calls * kernel.evaluations(label is not None)
         return Made(torch.cat(designs), node.locked, torch.cat(states), self.level, nfe)
 
 
 class Propose(_Stationary, name="propose"):
     """n candidates around a hidden centre near a design, to pick from (see `selection`)."""
 
+    @property
+    def calls(self) -> int:
+        """Calls of the kernel one after another."""
+        return 2 * self.steps + 1
+
     def apply(self, studio: Studio, parents: Sequence[Node], generator: torch.Generator) -> Made:
         """Walk to a centre, and from it to each candidate."""
         (node,) = parents
-        with studio.set(self.hold) as kernel:
+        with studio.set(self.hold, self.guidance) as kernel:
             x = studio.noisy(node, self.level, generator)
             found = candidates_around(
                 kernel, x, self.n, self.level, steps=self.steps, draw=self.draw,
@@ -209,6 +236,7 @@ class Propose(_Stationary, name="propose"):
             )  # fmt: skip
         designs = torch.where(node.locked, node.design, found.designs[0].cpu())
         nfe = self.steps * (1 + self.n) + self.n
+        nfe *= kernel.evaluations(self.label is not None)
         return Made(designs, node.locked, found.states[0].cpu(), self.level, nfe)
 
 

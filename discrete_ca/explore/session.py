@@ -102,7 +102,7 @@ class Session(Workspace):
 
         Args:
             n: how many.
-            settings: `moves`, `correctors`, `hold`, `label`, `draw`.
+            settings: `moves`, `correctors`, `hold`, `label`, `draw`, `guidance`.
 
         Raises:
             ValueError: for noise that does not forget, or settings out of range.
@@ -132,7 +132,7 @@ class Session(Workspace):
 
     def variants(
         self, n: int = 8, *, node: Where = None, level: float = 0.2, hold: float | None = None,
-        steps: int = 20, label: int | None = None, draw: bool = False,
+        steps: int = 20, label: int | None = None, draw: bool = False, guidance: float = 0.0,
     ) -> list[Node]:  # fmt: skip
         """N neighbours of the picked design; where several are picked, shared out by weight.
 
@@ -144,12 +144,20 @@ class Session(Workspace):
             steps: steps of the chain.
             label: the class to draw, for kernels that are told it.
             draw: read out by a draw instead of the mode.
+            guidance: how much louder the label is.
 
         Raises:
             ValueError: for settings out of range.
         """
         settings = self._set(
-            {"level": level, "hold": hold, "steps": steps, "label": label, "draw": draw}
+            {
+                "level": level,
+                "hold": hold,
+                "steps": steps,
+                "label": label,
+                "draw": draw,
+                "guidance": guidance,
+            }
         )
         pick = self.tree.picked if node is None else None
         if pick is None or len(pick.ids) == 1:
@@ -165,7 +173,7 @@ class Session(Workspace):
 
     def walk(
         self, n: int = 8, *, node: Where = None, level: float = 0.2, hold: float | None = None,
-        steps: int = 1, label: int | None = None, draw: bool = False,
+        steps: int = 1, label: int | None = None, draw: bool = False, guidance: float = 0.0,
     ) -> list[Node]:  # fmt: skip
         """A strip of n designs along one chain, `steps` apart.
 
@@ -179,13 +187,17 @@ class Session(Workspace):
             steps: steps of the chain between two of them.
             label: the class to draw.
             draw: read out by a draw instead of the mode.
+            guidance: how much louder the label is.
         """
-        settings = {"level": level, "hold": hold, "steps": steps, "label": label, "draw": draw}
+        settings = {
+            "level": level, "hold": hold, "steps": steps, "label": label, "draw": draw,
+            "guidance": guidance,
+        }  # fmt: skip
         return self.do(proposals.Walk(n=n, **self._set(settings)), [self.node(node)])
 
     def propose(
         self, n: int = 8, *, node: Where = None, level: float = 0.2, hold: float | None = None,
-        steps: int = 4, label: int | None = None, draw: bool = False,
+        steps: int = 4, label: int | None = None, draw: bool = False, guidance: float = 0.0,
     ) -> list[Node]:  # fmt: skip
         """N candidates beside the picked design, for a person to pick one or stay.
 
@@ -200,8 +212,12 @@ class Session(Workspace):
             steps: steps of the chain to a hidden centre, and from it to each.
             label: the class to draw.
             draw: read out by a draw instead of the mode.
+            guidance: how much louder the label is.
         """
-        settings = {"level": level, "hold": hold, "steps": steps, "label": label, "draw": draw}
+        settings = {
+            "level": level, "hold": hold, "steps": steps, "label": label, "draw": draw,
+            "guidance": guidance,
+        }  # fmt: skip
         return self.do(proposals.Propose(n=n, **self._set(settings)), [self.node(node)])
 
     def inpaint(self, mask: Any, n: int = 8, *, node: Where = None, **settings: Any) -> list[Node]:
@@ -211,7 +227,7 @@ class Session(Workspace):
             mask: True = generate, boolean, of shape S or one that broadcasts to it.
             n: how many.
             node: of which; None for what is picked.
-            settings: `moves`, `correctors`, `hold`, `label`, `draw`.
+            settings: `moves`, `correctors`, `hold`, `label`, `draw`, `guidance`.
         """
         given = self.studio.cells(mask, "mask")
         return self.do(proposals.Inpaint(mask=given, n=n, **self._set(settings)), [self.node(node)])
@@ -224,7 +240,7 @@ class Session(Workspace):
         Args:
             nodes: the designs, two at least; None for those that are picked.
             n: how many.
-            settings: `moves`, `correctors`, `hold`, `label`, `draw`.
+            settings: `moves`, `correctors`, `hold`, `label`, `draw`, `guidance`.
 
         Raises:
             ValueError: for fewer than two, designs that agree everywhere, or that lock a cell to
@@ -284,15 +300,32 @@ class Session(Workspace):
             label: the class to draw.
             tolerance: how near is near enough.
         """
+        tuner = self.tuner(node, steps=steps, n=n, label=label)
+        return tuner.for_change(change, hold=hold, tolerance=tolerance)
+
+    def tuner(
+        self, node: Where = None, *, steps: int = 20, n: int = 16, label: int | None = None,
+        guidance: float = 0.0,
+    ) -> knobs.Tuner:  # fmt: skip
+        """What measures how much settings change a design; it remembers what it measured.
+
+        Args:
+            node: of which design; None for what is picked.
+            steps: steps of the variants.
+            n: runs a measurement.
+            label: the class to draw.
+            guidance: how much louder the label is.
+        """
         design = self.node(node)
-        key = (design.design.numpy().tobytes(), design.locked.numpy().tobytes(), steps, n, label)
+        cells = design.design.numpy().tobytes(), design.locked.numpy().tobytes()
+        key = (*cells, steps, n, label, guidance)
         tuner = self._tuners.pop(key, None) or knobs.Tuner(
-            self.studio, design, steps, n, label, self.seed
+            self.studio, design, steps, n, label, self.seed, guidance
         )
         self._tuners[key] = tuner  # the latest last
         if len(self._tuners) > _TUNERS:
             del self._tuners[next(iter(self._tuners))]
-        return tuner.for_change(change, hold=hold, tolerance=tolerance)
+        return tuner
 
     def trade_off(
         self, levels: Sequence[float], *, node: Where = None, **settings: Any

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -16,7 +16,8 @@ from torch import Tensor
 from discrete_ca import checks, serialization
 from discrete_ca.errors import CheckpointError, DataError
 from discrete_ca.explore.tree import Node
-from discrete_ca.kernels import TransitionKernel, device_of
+from discrete_ca.explore.watching import Watch, Watched
+from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel, device_of
 from discrete_ca.sealed import tensors_checksum
 
 MAX_SITES = 1 << 20
@@ -32,6 +33,7 @@ class Studio:
 
     Attributes:
         checksum: names the kernel; see `kernel_checksum`.
+        watch: sees every evaluation, for showing a chain while it goes on or ending it; None.
 
     Raises:
         ValueError: for a shape without cells or with too many, or a K that neither the kernel nor
@@ -68,6 +70,7 @@ class Studio:
             int(getattr(kernel, "num_states", 0)),
         )
         self.checksum = kernel_checksum(kernel)
+        self.watch: Watch | None = None
 
     @property
     def device(self) -> torch.device:
@@ -93,20 +96,33 @@ class Studio:
         return None
 
     @contextmanager
-    def set(self, hold: float | None) -> Iterator[TransitionKernel]:
-        """The kernel as a recipe asks for it, without gradient; afterwards as it was before."""
+    def set(self, hold: float | None, guidance: float = 0.0) -> Iterator[TransitionKernel]:
+        """The kernel as a recipe asks for it, without gradient; afterwards as it was before.
+
+        Raises:
+            ValueError: for a guidance of a kernel whose labels cannot be made louder.
+        """
         own, modes = self.kernel.hold, [(m, m.training) for m in self.kernel.modules()]
         if hold is not None:
             self.kernel.hold = self.hold(hold)  # type: ignore[assignment]
         self.kernel.eval()
         try:
             with torch.no_grad():
-                yield self.kernel
+                kernel = self.kernel if guidance == 0 else self._guided(guidance)
+                watched = kernel if self.watch is None else Watched(kernel, self.watch)
+                yield cast(TransitionKernel, watched)
         finally:
             if hold is not None:
                 self.kernel.hold = own
             for module, mode in modes:
                 module.training = mode
+
+    def _guided(self, guidance: float) -> TransitionKernel:
+        if not isinstance(self.kernel, CategoricalNoiseKernel):
+            raise ValueError(
+                f"guidance was {guidance}; allowed: 0 with a {type(self.kernel).__name__}"
+            )
+        return self.kernel.guided(guidance)
 
     def design(self, values: Any, name: str = "design", least: int = 0) -> Tensor:
         """Categories of shape S, long, on the CPU.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -25,6 +26,19 @@ from discrete_ca.runs import SavedRun
 
 Where = int | Node | None
 """A node, or its id; None for the one that is picked."""
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """What an operation made, before it is in the tree.
+
+    Args:
+        recipe: how.
+        made: what.
+    """
+
+    recipe: Recipe
+    made: Made
 
 
 class Workspace:
@@ -271,16 +285,31 @@ class Workspace:
         Raises:
             ValueError: for a full tree, or other parents than the operation takes.
         """
-        studio, tree = self.studio, self.tree
-        tree.room(operation.count if keep is None else 1)
+        self.tree.room(operation.count if keep is None else 1)
+        return self.take(self.draft(operation, parents), keep, pick)
+
+    def draft(self, operation: Operation, parents: Sequence[Node]) -> Draft:
+        """Apply an operation and leave the tree as it is; `take` puts what it made into it.
+
+        The two halves of `do`, for whoever lets a person go on while a chain runs.
+        """
         seed, begun = self._record.next_seed, time.perf_counter()
-        made = perform(operation, studio, parents, self.seed, seed)
-        self._record.next_seed += 1
-        recipe = Recipe(
-            operation, tuple(node.id for node in parents), seed, made.nfe,
-            time.perf_counter() - begun,
-        )  # fmt: skip
-        places = range(operation.count) if keep is None else keep(made)
+        made = perform(operation, self.studio, parents, self.seed, seed)
+        seconds = time.perf_counter() - begun
+        ids = tuple(node.id for node in parents)
+        return Draft(Recipe(operation, ids, seed, made.nfe, seconds), made)
+
+    def take(
+        self,
+        draft: Draft,
+        keep: Callable[[Made], Iterable[int]] | None = None,
+        pick: bool = True,
+    ) -> list[Node]:
+        """Put what a draft made into the tree; see `do`."""
+        recipe, made, tree = draft.recipe, draft.made, self.tree
+        tree.room(recipe.operation.count if keep is None else 1)
+        self._record.next_seed = max(self._record.next_seed, recipe.seed + 1)
+        places = range(recipe.operation.count) if keep is None else keep(made)
         found = [tree.add(made.node(tree.next_id, recipe, place)) for place in places]
         if pick and len(found) == 1:
             tree.pick(Pick((found[0].id,)))

@@ -164,6 +164,21 @@ class CategoricalNoiseKernel(CorruptionKernel):
             x, read_out, self.corruption, holds, b_x, b_y, known, None if head is None else adjust
         )
 
+    def move(
+        self, law: CategoricalTransition, target_level: checks.Level, hold: Tensor | None = None
+    ) -> CategoricalTransition:
+        """The law of a move to another level from where an equal-level law is, by its read-out.
+
+        What `transition` gives with a `target_level`, without another network evaluation.
+
+        Args:
+            law: an equal-level law of this kernel.
+            target_level: b_y.
+            hold: h, (B,); None for the kernel's own.
+        """
+        b_y = checks.levels(target_level, len(law.x), law.x.device, "target_level")
+        return law.towards(b_y, self.holds(law.b_x, b_y, hold))
+
     def _evidence(self, x: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
         """``log Q_b[., x_i]``, (B, *S, K); 0 for states that no category leads to."""
         evidence = self.corruption.log_likelihood(x, b).to(dtype)

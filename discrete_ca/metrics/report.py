@@ -55,6 +55,7 @@ MEASURES = {
     "moves": Measure("moves between levels, T", ",.0f"),
     "correctors": Measure("correctors after each move, c", ",.0f"),
     "nfe": Measure("network evaluations a sample (NFE)", ",.0f"),
+    "acceptance": Measure("Metropolis steps taken", ".1%"),
     "seconds": Measure("seconds, wall clock", ",.1f"),
     "sampling_seconds": Measure("seconds of sampling, wall clock", ",.1f"),
     "training_seconds": Measure("seconds of training, wall clock", ",.1f"),

@@ -308,6 +308,16 @@ def test_data_on_disk_and_streams(place, tmp_path, capsys):
     assert "held_out was 4 with streaming; allowed: 0" in " ".join(capsys.readouterr().err.split())
 
 
+def test_metropolis_steps(place, tmp_path, capsys):
+    words = ("sample", place / "images", "--metropolis", "--moves", 3, "--out", tmp_path / "x.npy")
+    assert run(*words) == 0
+    assert "13 network evaluations each" in capsys.readouterr().out
+    assert run("eval", place / "images", "--samples", 4, "--moves", 2, "--metropolis") == 0
+    assert "Metropolis steps taken" in capsys.readouterr().out
+    assert run("sample", place / "sequences", *words[2:]) == 2
+    assert "rules out categories by a state" in capsys.readouterr().err
+
+
 def test_exact_refuses_kernels_that_are_told_labels(tmp_path, capsys):
     np.savez(tmp_path / "x.npz", states=np.zeros((20, 3), dtype=int), labels=np.arange(20) % 2)
     words = ("train", tmp_path / "run", "--data", tmp_path / "x.npz", "--net.labels", *FAST)

@@ -259,3 +259,21 @@ def test_training_mode_draws_nothing_at_random():
     session.start([0, 1, 1, 0, 1])
     session.variants(8, level=0.5)
     assert session.replay() == [] and kernel.training
+
+
+def test_guidance_is_of_a_label_and_is_replayed():
+    torch.manual_seed(0)
+    net = dca.nn.MLP(2, 2, shape=(5,), num_classes=3)
+    session = Session(dca.CategoricalNoiseKernel(net, Uniform(2), hold=0.5), (5,))
+    session.start([0, 1, 1, 0, 1])
+    with pytest.raises(ValueError, match="guidance was 1; allowed: .*0 without a label"):
+        session.variants(2, guidance=1)
+    plain = session.variants(2, steps=3, label=1)
+    loud = session.variants(2, node=1, steps=3, label=1, guidance=3.0)
+    strip = session.walk(2, node=1, label=1, guidance=3.0)
+    assert [nodes[0].nfe for nodes in (plain, loud, strip)] == [8, 16, 8]
+    assert session.studio.kernel.net is net and session.replay() == []
+    other = session_of()
+    other.start([0, 1, 1, 0, 1])
+    with pytest.raises(ValueError, match="takes no `label`"):
+        other.variants(2, label=1, guidance=1.0)

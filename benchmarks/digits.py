@@ -1,0 +1,125 @@
+"""Whether chains over digits drift: real digits, many steps at one level, read-outs compared.
+
+    python -m benchmarks.digits [--run runs/demo] [--quick]
+
+Chains start from digits of the test set, noised to a level b. After so many equal-level steps their
+read-outs (modes) are compared with other digits of the test set: Frechet distance on the judge's
+features, the share that the judge is confident of, ink (share of black pixels), and the share that
+the judge still calls by its first label. A chain whose law is right stays where real digits are in
+the first three, whatever happens to the last. A step is one network evaluation for every method:
+
+- denoiser: the frozen denoiser's own chain;
+- adjusted: with the head that contrastive adjustment trained;
+- with Metropolis steps: the same two, refusing what breaks detailed balance.
+
+Expected before measuring: the denoiser's chain loses ink and confidence, most at hold 0.5; the head
+halves that (theory, section 9); Metropolis steps end most of it.
+"""
+
+from __future__ import annotations
+
+import time
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks import report
+from discrete_ca import data, metrics, runs
+from discrete_ca.conditions import Conditions
+from discrete_ca.demo import demo_kernel
+from discrete_ca.kernels import CategoricalNoiseKernel
+from discrete_ca.walker import Tally, Walker
+
+METHODS = {
+    "denoiser": (False, False),
+    "adjusted": (True, False),
+    "denoiser, Metropolis": (False, True),
+    "adjusted, Metropolis": (True, True),
+}
+"""Whether the head is used, and Metropolis steps, by name."""
+
+
+def chains(
+    kernel: CategoricalNoiseKernel,
+    digits: data.DiscreteData,
+    reference: Tensor,
+    level: float,
+    hold: float,
+    at: list[int],
+    adjusted: bool,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """What chains from given digits look like after each of so many steps."""
+    judge, labels = metrics.load_judge(), digits.labels
+    assert labels is not None
+    generator = torch.Generator().manual_seed(seed)
+    count, begun = len(digits), time.monotonic()
+    given = Conditions(hold=torch.full((count,), hold))
+    tally = Tally() if adjusted else None
+    x = kernel.corrupt(digits[torch.arange(count)], level, generator)
+    walker, rows = Walker(kernel, x, level, given, generator, tally), []
+    for step in range(1, max(at) + 1):
+        walker.step()
+        if step not in at:
+            continue
+        z = walker.read_out(draw=False)
+        said = judge.log_probs(z)
+        rows.append({
+            "steps": step,
+            "Frechet": float(metrics.frechet_distance(judge.features(z), reference)),
+            "confident": metrics.confident_share(said),
+            "ink": float(z.double().mean()),
+            "same label": float((said.argmax(-1) == labels).double().mean()),
+            "taken": "" if tally is None else tally.acceptance,
+            "seconds": round(time.monotonic() - begun, 1),
+        })  # fmt: skip
+    return rows
+
+
+def main(argv: list[str] | None = None) -> dict[str, Any]:
+    """Run the benchmark and write its report."""
+    parser = report.parser(__doc__, quick="an untrained kernel, two chains, two steps")
+    parser.add_argument("--run", default="runs/demo", help="a run of the demo's recipe")
+    parser.add_argument("--chains", type=int, default=256)
+    parser.add_argument("--at", type=int, nargs="+", default=[10, 50, 100, 200, 500])
+    parser.add_argument("--levels", type=float, nargs="+", default=[0.3, 0.6])
+    parser.add_argument("--holds", type=float, nargs="+", default=[0.5, 0.8])
+    parser.add_argument("--seed", type=int, default=0)
+    given = report.parse(parser, argv)
+    if given.quick:
+        given.chains, given.at, given.levels, given.holds = 4, [1, 2], [0.3], [0.8]
+        torch.manual_seed(given.seed)
+        kernel: Any = demo_kernel()
+    elif not Path(given.run).is_dir():
+        parser.error(f"run was {given.run}, which is not there; `make demo` makes one")
+    else:
+        kernel = runs.load_run(given.run).kernel
+    test = data.load("binarized_mnist", split="test")
+    digits, others = test.split(len(test) - given.chains, given.seed)
+    judge, head = metrics.load_judge(), kernel.adjustment
+    reference = judge.features(others[torch.arange(len(others))])
+    real = digits[torch.arange(len(digits))]
+    begun: dict[str, Any] = {"b": "", "h": "", "method": "real digits", "steps": 0}
+    rows = [{
+        **begun, "Frechet": float(metrics.frechet_distance(judge.features(real), reference)),
+        "confident": metrics.confident_share(judge.log_probs(real)),
+        "ink": float(real.double().mean()), "same label": "", "taken": "", "seconds": "",
+    }]  # fmt: skip
+    for level, hold, (name, (headed, adjusted)) in product(
+        given.levels, given.holds, METHODS.items()
+    ):
+        kernel.adjustment = head if headed else None
+        made = chains(kernel, digits, reference, level, hold, given.at, adjusted, given.seed)
+        here = [{"b": level, "h": hold, "method": name, **row} for row in made]
+        report.append("digits", here, given.folder)
+        rows += here
+    kernel.adjustment = head
+    settings = {"chains": given.chains, "seed": given.seed}
+    return report.write("digits", rows, given.folder, **settings)
+
+
+if __name__ == "__main__":
+    main()

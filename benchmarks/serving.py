@@ -1,0 +1,323 @@
+"""Many people at one server, which is killed while they work (python -m benchmarks.serving).
+
+A child process serves an untrained network of the demo's cost on this machine's loopback.
+First one person alone asks for variants: how long until the first frame. Then sessions work side
+by side: variants, picks, painting, locking, walks, redraws. Every node that was acknowledged is
+remembered. The server is killed (SIGKILL) at random moments and started again; at the end every
+acknowledged node must be there, as it was told. Fair: the slowest session's median wait for the
+same variants is at most twice the fastest one's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import discrete_ca as dca
+from benchmarks import report
+from discrete_ca import server
+from discrete_ca.runs import SavedRun
+
+_PATIENCE = 60.0
+VARIANTS = {"n": 8, "level": 0.3, "hold": 0.85, "steps": 10}
+
+
+def serve(folder: Path, port: int, small: bool) -> None:
+    """The child: an untrained kernel, served; says its port on the first line."""
+    torch.manual_seed(0)
+    net: torch.nn.Module
+    if small:
+        shape, net = (6, 5), dca.nn.MLP(2, 2, shape=(6, 5), width=8)
+    else:
+        shape, net = (28, 28), dca.nn.UNet(2, 2, widths=(64, 96), blocks=1, head_width=16)
+    kernel = dca.CategoricalNoiseKernel(net, dca.corruption.Uniform(2), hold=0.85)
+    generator = torch.Generator().manual_seed(0)
+    examples = torch.randint(0, 2, (8, *shape), generator=generator)
+    app = server.application(SavedRun(kernel, shape, 2, {}), "bench", folder, examples=examples)
+    address = server.Address(port=port)
+    server.serve(app, address, lambda url: print(url.rstrip("/").rpartition(":")[2], flush=True))
+
+
+class Child:
+    """The server process; it comes back on the same port.
+
+    Args:
+        folder: where sessions lie.
+        small: serve a tiny network.
+    """
+
+    def __init__(self, folder: Path, small: bool) -> None:
+        self.folder, self.small, self.port, self.kills = folder, small, 0, 0
+        self.start()
+
+    def start(self) -> None:
+        """Start it and wait until it listens."""
+        command = [sys.executable, "-m", "benchmarks.serving", "--serve", str(self.folder)]
+        command += ["--port", str(self.port)] + ["--small"] * self.small
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line.strip().isdecimal():
+            raise RuntimeError("the server did not start")
+        self.port = int(line)
+
+    def kill(self) -> None:
+        """End it without a word."""
+        os.kill(self.process.pid, signal.SIGKILL)
+        self._ended()
+        self.kills += 1
+
+    def stop(self) -> None:
+        """End it as a person would."""
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self._ended()
+
+    def _ended(self) -> None:
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def megabytes(self) -> float:
+        """Its memory."""
+        import psutil
+
+        try:
+            return float(psutil.Process(self.process.pid).memory_info().rss / 2**20)
+        except psutil.Error:
+            return 0.0
+
+
+@dataclass
+class Person:
+    """Somebody with one session: what the server acknowledged, and how long it took.
+
+    Args:
+        client: an `httpx.AsyncClient` for the server.
+        seed: of what this person does.
+    """
+
+    client: Any
+    seed: int
+    session: str = ""
+    told: dict[int, tuple[str, str]] = field(default_factory=dict)
+    waits: list[float] = field(default_factory=list)
+    firsts: list[float] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    cut_off: int = 0
+
+    def __post_init__(self) -> None:
+        self.chance = random.Random(self.seed)
+
+    async def post(self, what: str, **body: Any) -> Any:
+        """One change; its nodes are remembered."""
+        path = f"/api/sessions/{self.session}/{what}" if what else "/api/sessions"
+        answer = await self.client.post(path, json=body)
+        if answer.status_code != 200:
+            self.errors.append(f"{what}: {answer.status_code} {answer.text[:200]}")
+            return None
+        return self.remember(answer.json())
+
+    def remember(self, news: dict[str, Any]) -> Any:
+        """What was acknowledged."""
+        for node in news.get("nodes", []):
+            self.told[node["id"]] = (node["design"], node["locked"])
+        return news
+
+    async def draw(self, what: str, **body: Any) -> Any:
+        """A drawing: its frames are seen, its nodes remembered."""
+        begun, first, path = time.perf_counter(), None, f"/api/sessions/{self.session}/{what}"
+        async with self.client.stream("POST", path, json=body) as answer:
+            if answer.status_code != 200:
+                await answer.aread()
+                self.errors.append(f"{what}: {answer.status_code} {answer.text[:200]}")
+                return None
+            name = ""
+            async for line in answer.aiter_lines():
+                if line.startswith("event: "):
+                    name = line.removeprefix("event: ")
+                elif line.startswith("data: ") and name == "frame" and first is None:
+                    first = time.perf_counter() - begun
+                elif line.startswith("data: ") and name == "made":
+                    if what == "variants":
+                        self.waits.append(time.perf_counter() - begun)
+                        self.firsts += [] if first is None else [first]
+                    return self.remember(json.loads(line.removeprefix("data: ")))
+                elif line.startswith("data: ") and name != "frame":
+                    self.errors.append(f"{what}: {line[:200]}")
+                    return None
+        raise ConnectionError("the stream ended")
+
+    async def begin(self) -> None:
+        """A session and its first design."""
+        self.session = (await self.client.post("/api/sessions", json={})).json()["id"]
+        await self.post("begin", example=self.chance.randrange(8))
+
+    async def act(self) -> None:
+        """One round: variants of some design, a pick, and something else."""
+        near = await self.draw("variants", node=max(self.told), **VARIANTS)
+        if near is None:
+            return
+        node = self.chance.choice(near["nodes"])["id"]
+        await self.post("pick", nodes=[node])
+        kind, sites = self.chance.randrange(4), 30
+        cells = sorted(self.chance.sample(range(sites), 3))
+        if kind == 0:
+            await self.post("paint", node=node, cells=cells, values=[1], held=False)
+        elif kind == 1:
+            locked = await self.post("lock", node=node, cells=cells)
+            if locked:
+                await self.post("unlock", node=locked["nodes"][0]["id"], cells=cells)
+        elif kind == 2:
+            await self.draw("walk", node=node, n=3, steps=2, level=0.3)
+        else:
+            await self.draw("inpaint", node=node, cells=cells, n=2, moves=4, correctors=0)
+
+    async def work(self, until: float) -> None:
+        """Act until then; what a kill cuts off is tried no more."""
+        import httpx
+
+        while time.monotonic() < until:
+            try:
+                if not self.session:
+                    await self.begin()
+                await self.act()
+            except (httpx.TransportError, ConnectionError) as error:
+                self.cut_off += not isinstance(error, httpx.ConnectError)  # it may be down still
+                await asyncio.sleep(0.3)
+
+    async def missing(self) -> list[int]:
+        """Acknowledged nodes that are not there, or are other than was told."""
+        found: dict[int, tuple[str, str]] = {}
+        after, more = 0, True
+        while more:
+            answer = await self.client.get(f"/api/sessions/{self.session}/nodes?after={after}")
+            answer.raise_for_status()
+            for node in answer.json()["nodes"]:
+                found[node["id"]] = (node["design"], node["locked"])
+                after = node["id"]
+            more = answer.json()["more"]
+        return [i for i, told in self.told.items() if found.get(i) != told]
+
+
+async def alone(child: Child, rounds: int) -> Person:
+    """One person, who waits for each answer: the time to the first frame."""
+    async with _client(child) as client:
+        person = Person(client, seed=0)
+        await person.begin()
+        for _ in range(rounds):
+            await person.draw("variants", node=1, **VARIANTS)
+        return person
+
+
+async def together(
+    child: Child, people: int, seconds: float, kills: int, measure: Callable[[float], None]
+) -> list[Person]:
+    """People at work, and somebody who kills the server; who they were."""
+    async with _client(child) as client:
+        everybody = [Person(client, seed=i) for i in range(people)]
+        until = time.monotonic() + seconds
+        done = asyncio.gather(*(person.work(until) for person in everybody))
+        chance = random.Random(0)
+        for i in range(kills):
+            pause = seconds * (i + 1 + chance.uniform(-0.4, 0.4)) / (kills + 1)
+            await asyncio.sleep(max(0.0, until - seconds + pause - time.monotonic()))
+            await asyncio.to_thread(child.kill)
+            await asyncio.to_thread(child.start)
+        while not done.done():
+            measure(child.megabytes())
+            await asyncio.wait([done], timeout=1)
+        await done
+        return everybody
+
+
+async def check(child: Child, everybody: list[Person]) -> int:
+    """How many acknowledged nodes are lost."""
+    async with _client(child) as client:
+        lost = 0
+        for person in everybody:
+            person.client = client
+            lost += len(await person.missing()) if person.session else 0
+        return lost
+
+
+def _client(child: Child) -> Any:
+    import httpx
+
+    return httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{child.port}", timeout=_PATIENCE,
+        limits=httpx.Limits(max_connections=200),
+    )  # fmt: skip
+
+
+def stress(folder: Path, people: int, seconds: float, kills: int, small: bool) -> dict[str, Any]:
+    """Everything; one row."""
+    child = Child(folder, small)
+    memory: list[float] = []
+    try:
+        first = asyncio.run(alone(child, 20))
+        before = child.megabytes()
+        everybody = asyncio.run(together(child, people, seconds, kills, memory.append))
+        lost = asyncio.run(check(child, everybody))
+    finally:
+        child.stop()
+    medians = [statistics.median(p.waits) for p in everybody if p.waits]
+    firsts = sorted(t for p in everybody for t in p.firsts)
+    errors = [text for p in everybody for text in p.errors] + first.errors
+    for text in errors[:5]:
+        print(text)
+    return {
+        "people": people, "seconds": seconds, "kills": child.kills,
+        "rounds of variants": sum(len(p.waits) for p in everybody),
+        "nodes acknowledged": sum(len(p.told) for p in everybody),
+        "lost": lost, "errors": len(errors), "cut off": sum(p.cut_off for p in everybody),
+        "first frame alone, median (ms)": 1000 * statistics.median(first.firsts),
+        "alone, slowest (ms)": 1000 * max(first.firsts),
+        "first frame together, median (ms)": 1000 * statistics.median(firsts),
+        "slowest median / fastest": max(medians) / min(medians),
+        "MiB before": before, "MiB at most": max(memory, default=0.0),
+    }  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> dict[str, Any] | None:
+    """Run it and write its report."""
+    parser: argparse.ArgumentParser = report.parser(__doc__, quick="a tiny network, 6 people")
+    parser.add_argument("--people", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--serve", type=Path, help="be the server (for the benchmark itself)")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--small", action="store_true", help="a tiny network")
+    given = report.parse(parser, argv)
+    if given.serve is not None:
+        serve(given.serve, given.port, given.small)
+        return None
+    with tempfile.TemporaryDirectory() as place:
+        row = (
+            stress(Path(place), 6, 8, 1, small=True)
+            if given.quick
+            else stress(Path(place), given.people, given.seconds, given.kills, given.small)
+        )
+    return report.write("serving", [row], given.folder)
+
+
+if __name__ == "__main__":
+    main()

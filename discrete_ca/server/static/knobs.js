@@ -1,0 +1,163 @@
+// Level, hold, steps and count, with plain words and what they are expected to change.
+
+import * as api from "./api.js";
+import { percent } from "./arrays.js";
+import { $, make, say } from "./dom.js";
+import { path, picked, store } from "./store.js";
+
+const STEPS = [1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200];
+const COUNTS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32];
+
+export const knobs = { level: 0.3, hold: null, steps: 20, n: 8, label: null, guidance: 0 };
+const controls = {};
+
+function slider(name, title, low, high, { from = null, min = 0, max = 1, step = 0.01, format }) {
+  const output = make("output", { id: `${name}-value` });
+  const input = make("input", {
+    type: "range", id: name, min: from ? 0 : min, max: from ? from.length - 1 : max, step: from ? 1 : step,
+    aria: { describedby: `${name}-words` },
+  });
+  const read = () => (from ? from[input.value] : Number(input.value));
+  const write = (value) => {
+    input.value = from ? from.findIndex((each) => each >= value) : value;
+    tell();
+  };
+  function tell() {
+    knobs[name] = read();
+    output.textContent = format(knobs[name]);
+    input.setAttribute("aria-valuetext", `${format(knobs[name])}, between ${low} and ${high}`);
+  }
+  input.addEventListener("input", () => {
+    tell();
+    changed();
+  });
+  const words = make("div", { className: "words", id: `${name}-words` }, make("span", {}, low), make("span", {}, high));
+  controls[name] = { write, input };
+  return make("div", { className: "knob" }, make("label", { htmlFor: name }, title, output), input, words);
+}
+
+export function setUp() {
+  const { model } = store;
+  const kept = JSON.parse(localStorage.getItem("knobs") || "{}");
+  Object.assign(knobs, { hold: model.hold, label: null }, kept);
+  if (model.hold === null) knobs.hold = null;
+  else knobs.hold ??= model.hold;
+  if (!model.labels || knobs.label >= model.labels) knobs.label = null;
+  const two = (value) => value.toFixed(2);
+  const found = [
+    slider("level", "Level", "near", "far", { min: 0.02, format: two }),
+    model.hold === null ? null : slider("hold", "Hold", "fast", "careful", { max: 0.99, format: two }),
+    slider("steps", "Steps", "a glance", "a long walk", { from: STEPS, format: String }),
+    slider("n", "How many", "few", "many", { from: COUNTS, format: String }),
+  ].filter(Boolean);
+  if (model.labels) {
+    const select = make("select", { id: "label", on: { change: () => {
+      knobs.label = select.value === "" ? null : Number(select.value);
+      told();
+      changed();
+    } } }, make("option", { value: "" }, "any"), ...Array.from({ length: model.labels }, (_, k) => make("option", { value: k }, String(k))));
+    select.value = knobs.label ?? "";
+    found.push(make("div", { className: "knob" }, make("label", { htmlFor: "label" }, "Class"), select));
+    if (model.guidance) found.push(slider("guidance", "Guidance", "as it is", "louder", { max: 5, step: 0.1, format: (g) => g.toFixed(1) }));
+  }
+  $("knobs").replaceChildren(...found);
+  for (const name of Object.keys(controls)) controls[name].write(knobs[name]);
+  told();
+  $("aim").addEventListener("click", aim);
+  $("wish").addEventListener("keydown", (event) => event.key === "Enter" && aim());
+}
+
+/** Guidance is of a class: without one it waits. */
+function told() {
+  if (controls.guidance) controls.guidance.input.disabled = knobs.label === null;
+}
+
+const loud = () => ({ label: knobs.label, guidance: knobs.label === null ? 0 : knobs.guidance });
+
+export function nudge(name, by) {
+  if (!controls[name]) return;
+  const { input } = controls[name];
+  input.value = Number(input.value) + by * Number(input.step);
+  input.dispatchEvent(new Event("input"));
+  say(`${name === "n" ? "how many" : name} ${knobs[name]}`);
+}
+
+/** What a run at one level is asked with. */
+export const near = () => ({ node: picked().id, level: knobs.level, hold: knobs.hold, steps: knobs.steps, n: knobs.n, ...loud() });
+/** What a run through falling levels is asked with. */
+export const annealed = () => ({ hold: knobs.hold, n: knobs.n, ...loud(), moves: Math.max(12, Math.min(64, knobs.steps)) });
+
+let waiting;
+let asked = "";
+let asking = null;
+
+function changed() {
+  localStorage.setItem("knobs", JSON.stringify(knobs));
+  expect();
+}
+
+const keyOf = (node) => [node.id, knobs.level, knobs.hold, knobs.steps, ...Object.values(loud())].join();
+
+/** Measure, a moment after the last change, what variants would change; a drawing goes first. */
+export function expect() {
+  const node = picked();
+  const key = node && keyOf(node);
+  if (!node) $("expected").textContent = "";
+  if (!node || key === asked) return;
+  asked = key;
+  clearTimeout(waiting);
+  asking?.abort();
+  $("expected").textContent = "Measuring what would change …";
+  waiting = setTimeout(measure, 450);
+}
+
+/** A drawing begins: measurements wait for its end. */
+export function yieldTo() {
+  clearTimeout(waiting);
+  asking?.abort();
+}
+
+export function resume() {
+  asked = "";
+  expect();
+}
+
+function expected(share) {
+  const about = share > 0 && share < 0.01 ? "" : "about ";
+  $("expected").replaceChildren(`Changes ${about}`, make("strong", {}, percent(share)), " of the open cells");
+}
+
+async function measure() {
+  const node = picked();
+  if (store.drawing || !node) return;
+  asking = new AbortController();
+  const { level, hold, steps } = knobs;
+  try {
+    const found = await api.call("POST", path("/expect"), { node: node.id, level, hold, steps, ...loud() }, asking.signal);
+    expected(found.changed);
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    $("expected").textContent = error.status === 409 ? "" : error.message;
+  }
+}
+
+async function aim() {
+  const node = picked();
+  const change = Number($("wish").value) / 100;
+  if (!node || !(change > 0 && change < 1)) return say("Aim at 1 to 99 %", true);
+  yieldTo();
+  $("expected").textContent = "Looking for the level …";
+  try {
+    const found = await api.call("POST", path("/wish"), {
+      node: node.id, change, hold: knobs.hold, steps: Math.min(200, knobs.steps), ...loud(),
+    });
+    controls.level.write(Math.max(0.02, found.level));
+    if (controls.hold && found.hold !== null) controls.hold.write(found.hold);
+    asked = keyOf(node);
+    expected(found.changed);
+    localStorage.setItem("knobs", JSON.stringify(knobs));
+  } catch (error) {
+    if (error.status !== 409) say(error.message, true);
+    resume();
+  }
+}

@@ -1,0 +1,77 @@
+"""The command that serves a run to a browser."""
+
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("fastapi")
+from starlette.testclient import TestClient
+
+from discrete_ca import server
+from discrete_ca.cli import main
+from discrete_ca.server import serving
+from tests.server.helpers import kernel
+
+
+@pytest.fixture
+def run(tmp_path):
+    kernel(shape=(4, 6), categories=5).save_pretrained(tmp_path / "run")
+    np.save(tmp_path / "designs.npy", np.ones((3, 4, 6), dtype=np.int64))
+    return tmp_path / "run"
+
+
+def asked(run, monkeypatch, *words):
+    """What the command would serve, and where."""
+    found = []
+    monkeypatch.setattr(serving, "serve", lambda app, address, tell: found.append((app, address)))
+    code = main(["explore", str(run), "--shape", "4", "6", *words])
+    return code, found
+
+
+def test_what_is_served(run, monkeypatch, tmp_path):
+    designs = str(tmp_path / "designs.npy")
+    code, [(app, address)] = asked(
+        run, monkeypatch, "--designs", designs, "--lowest-pitch", "59", "--rest", "0", "--port", "0"
+    )
+    assert code == 0 and address == server.Address(port=0)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        facts = client.get("/api/model").json()
+        assert (facts["name"], facts["kind"], facts["examples"]) == ("run", "music", 3)
+        client.post("/api/sessions", json={})
+    assert len([*(run / "explore").glob("*/session.json")]) == 1
+
+
+def test_others_need_a_token(run, monkeypatch, tmp_path):
+    code, [(_, address)] = asked(run, monkeypatch, "--host", "0.0.0.0", "--folder", str(tmp_path))
+    assert code == 0 and len(address.token) >= 32
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--port", "70000"], "port was 70000"),
+        (["--token", "x"], "token is short"),
+        (["--designs", "nowhere.npy"], "nowhere.npy"),
+        (["--lowest-pitch", "126"], "the highest pitch was 130"),
+    ],
+)
+def test_what_is_refused(run, monkeypatch, capsys, words, error):
+    assert asked(run, monkeypatch, *words)[0] == 2
+    assert error in capsys.readouterr().err
+
+
+def test_without_its_libraries(run, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    assert main(["explore", str(run)]) == 2
+    assert "pip install 'discrete_ca[explore]'" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken():
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(1)
+        with pytest.raises(ValueError, match="cannot be had"):
+            server.serve(None, server.Address(port=taken.getsockname()[1]))

@@ -1,0 +1,213 @@
+"""A real browser on a real server: what a person does, and what is left on disk."""
+
+import contextlib
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("fastapi")
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: .[browser]")
+
+from discrete_ca.data import Characters  # noqa: E402
+from discrete_ca.explore import Session  # noqa: E402
+from discrete_ca.metrics import PitchCoding  # noqa: E402
+from tests.server.helpers import application, kernel, listening  # noqa: E402
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a chromium on the PATH")
+expect = playwright.expect
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        found = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def visit(browser):
+    """Serves an application and opens its page; nothing may go wrong in the page."""
+    with contextlib.ExitStack() as stack:
+        complaints = []
+
+        def go(app, after="", **options):
+            address = stack.enter_context(listening(app))
+            context = browser.new_context(accept_downloads=True, **options)
+            stack.callback(context.close)
+            page = context.new_page()
+            page.set_default_timeout(20_000)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+            page.goto(address + after)
+            expect(page.locator("body[data-ready]")).to_be_attached()
+            return page
+
+        yield go
+        # a measurement that gave way to a drawing is a 409, which the browser tells of
+        assert [text for text in complaints if "409" not in text] == []
+
+
+def place_of(page, row, column, rows, columns):
+    box = page.locator("#editor canvas").bounding_box()
+    return (
+        box["x"] + (column + 0.5) * box["width"] / columns,
+        box["y"] + (row + 0.5) * box["height"] / rows,
+    )
+
+
+def drag(page, start, end, rows=6, columns=5):
+    page.mouse.move(*place_of(page, *start, rows, columns))
+    page.mouse.down()
+    page.mouse.move(*place_of(page, *end, rows, columns), steps=5)
+    page.mouse.up()
+
+
+def title(page):
+    return page.locator("#design-title")
+
+
+def test_a_person_designs(tmp_path, visit):
+    page = visit(application(tmp_path), viewport={"width": 1280, "height": 900})
+    page.locator("#examples .face").nth(3).click()
+    expect(title(page)).to_have_text("Design 1")
+
+    page.get_by_role("button", name="Variants").click()
+    expect(page.locator("#results .card input")).to_have_count(8)
+
+    page.get_by_role("radio", name="Category 1").click()
+    page.locator("#brush").fill("1")
+    drag(page, (0, 0), (0, 4))  # paint the first row black, which locks it
+    expect(page.locator("#design-facts")).to_have_text("paint · 5 locked")
+    page.keyboard.press("l")
+    page.keyboard.press("t")
+    drag(page, (5, 0), (4, 1))  # lock a rectangle of four
+    expect(page.locator("#design-facts")).to_have_text("lock · 9 locked")
+    page.keyboard.press("m")
+    drag(page, (0, 0), (5, 4))  # mark all: what is locked stays
+    page.keyboard.press("i")
+    expect(page.locator("#results-facts")).to_contain_text("8 by redraw")
+    page.locator("#results .face").nth(2).click()
+    expect(title(page)).to_have_text("Design 14")
+    page.keyboard.press("s")
+    expect(page.locator("#results .card .on")).to_have_count(1)
+
+    page.keyboard.press("z")
+    expect(title(page)).to_have_text("Design 11")
+    page.keyboard.press("y")
+    expect(title(page)).to_have_text("Design 14")
+    page.locator("#note").fill("the one")
+    page.locator("#note").blur()
+    expect(page.locator("#tree .leaf[aria-current]")).to_have_attribute(
+        "aria-label", re.compile("starred, the one")
+    )
+
+    page.reload()
+    expect(page.locator("body[data-ready]")).to_be_attached()
+    expect(page.locator("#tree-facts")).to_have_text("19 designs")
+    expect(title(page)).to_have_text("Design 14")
+    expect(page.locator("#note")).to_have_value("the one")
+    page.keyboard.press("e")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Arrays (.npz)").click()
+    exported = np.load(download.value.path())["states"][0]
+    name = re.search("s=([0-9a-f]{16})", page.url)[1]
+
+    session = Session.load(tmp_path / name, kernel())
+    assert len(session) == 19 and session.replay() == []
+    node, painted = session[14], session[11]
+    locked = painted.locked.numpy()
+    assert locked.sum() == 9 and locked[0].all() and locked[4:, :2].all()
+    assert np.array_equal(exported[locked], painted.design.numpy()[locked])
+    assert exported[0].tolist() == [1] * 5 and np.array_equal(exported, node.design.numpy())
+
+
+def test_walks_blends_and_comparisons_by_keyboard(tmp_path, visit):
+    page = visit(application(tmp_path))
+    page.get_by_role("button", name="New ones from noise").press("Enter")
+    expect(page.locator("#results .card input")).to_have_count(8)
+    page.keyboard.press("g")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(title(page)).to_have_text("Design 2")
+    page.keyboard.press("w")
+    expect(page.locator("#results-facts")).to_contain_text("8 by walk from 2")
+    for place in (0, 5):
+        page.locator("#results .card input").nth(place).check()
+    page.keyboard.press("c")
+    expect(page.locator("#compare-facts")).to_contain_text("of 30 cells differ")
+    page.keyboard.press("Escape")
+    page.keyboard.press("b")
+    expect(page.locator("#results-facts")).to_contain_text("by blend")
+    page.keyboard.press("d")  # to the design: a cell is painted by keys
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    expect(page.locator("#design-facts")).to_contain_text("paint")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Discard this design").click()
+    expect(page.locator("#tree-facts")).to_have_text("24 designs")
+    page.keyboard.press("?")
+    expect(page.locator("#help-dialog")).to_be_visible()
+
+
+def test_a_phone(tmp_path, visit):
+    page = visit(
+        application(tmp_path), viewport={"width": 375, "height": 740}, has_touch=True,
+        is_mobile=True, color_scheme="dark",
+    )  # fmt: skip
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+    page.locator("#from-blank").tap()
+    page.locator("#variants").tap()
+    expect(page.locator("#results .card input")).to_have_count(8)
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= 375
+    page.locator("#editor canvas").scroll_into_view_if_needed()
+    page.touchscreen.tap(*place_of(page, 2, 2, 6, 5))
+    expect(page.locator("#design-facts")).to_have_text("paint · 4 locked")
+    nameless = page.locator("button:visible, input:visible, textarea:visible, select:visible")
+    for element in nameless.all():
+        name = element.evaluate(
+            "e => e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.[0]"
+        )
+        assert name, element.evaluate("e => e.outerHTML")
+
+
+def test_text_is_written_and_locked(tmp_path, visit):
+    app = application(tmp_path, 4, (12,), tokenizer=Characters("abc "))
+    page = visit(app)
+    page.locator("#begin-words").fill("abc abc abc abc")
+    page.get_by_role("button", name="Begin with it").click()
+    expect(page.locator(".tokens")).to_have_text("abc abc abc ")
+    page.locator("#typed").fill("cc")
+    page.locator("#typed").press("Enter")
+    expect(page.locator(".tokens .locked")).to_have_text(["c", "c"])
+    page.get_by_role("button", name="Variants").click()
+    expect(page.locator("#results .words-face")).to_have_count(8)
+    for words in page.locator("#results .words-face").all_text_contents():
+        assert words.startswith("cc") and len(words) == 12
+
+
+def test_music_is_a_piano_roll(tmp_path, visit):
+    app = application(tmp_path, 13, (4, 16), coding=PitchCoding(59, 0))
+    page = visit(app)
+    page.locator("#examples .face").first.click()
+    page.get_by_role("radio", name="Tenor").click()
+    drag(page, (11, 2), (11, 5), 13, 16)  # middle C for four steps
+    expect(page.locator("#design-facts")).to_have_text("paint · 4 locked")
+    page.locator("#play").click()
+    expect(page.locator("#play")).to_be_visible()
+    page.locator("#play").click()
+    page.keyboard.press("e")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="MIDI").click()
+    assert download.value.path().read_bytes()[:4] == b"MThd"
+    name = re.search("s=([0-9a-f]{16})", page.url)[1]
+    session = Session.load(tmp_path / name, None)
+    assert session[2].design[2, 2:6].tolist() == [1] * 4
+    assert int(session[2].locked.sum()) == 4 and torch.equal(
+        session[1].design[:2], session[2].design[:2]
+    )

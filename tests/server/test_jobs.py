@@ -1,0 +1,94 @@
+"""Jobs at the desk: the newest of a session, bounded in all, errors told."""
+
+import asyncio
+import threading
+
+import pytest
+
+from discrete_ca.server.jobs import Busy, Cancelled, Desk, Ended, Frame, Mailbox
+
+
+class Look:
+    def designs(self):
+        return [0]
+
+
+def endless(begun):
+    def draw(watch):
+        begun.set()
+        while True:
+            watch(Look())
+
+    return draw
+
+
+async def end_of(mailbox):
+    while isinstance(news := await mailbox.get(), Frame):
+        pass
+    return news
+
+
+def test_the_newest_wins_and_the_old_one_ends_first():
+    async def story():
+        desk, begun, order = Desk(4), threading.Event(), []
+        first, second = Mailbox(), Mailbox()
+        desk.begin("a", endless(begun), lambda x: x, first, lambda: order.append("first"))
+        await asyncio.to_thread(begun.wait, 5)
+        desk.begin("a", lambda watch: order.append("second"), lambda x: 7, second)
+        assert (await end_of(second)).result == 7
+        assert isinstance((await end_of(first)).error, Cancelled)
+        assert order == ["first", "second"] and len(desk) == 0
+        desk.stop()
+
+    asyncio.run(story())
+
+
+def test_sessions_draw_side_by_side_up_to_a_bound():
+    async def story():
+        desk = Desk(3)
+        boxes, starts = [Mailbox() for _ in range(3)], [threading.Event() for _ in range(3)]
+        for i in range(3):
+            desk.begin(str(i), endless(starts[i]), lambda x: x, boxes[i])
+        for start in starts:
+            assert await asyncio.to_thread(start.wait, 5)
+        with pytest.raises(Busy, match="allowed: 3"):
+            desk.begin("3", endless(threading.Event()), lambda x: x, Mailbox())
+        assert desk.cancel("1") and not desk.cancel("9")
+        assert isinstance((await end_of(boxes[1])).error, Cancelled)
+        again = Mailbox()
+        desk.begin("3", lambda watch: 1, lambda x: x + 1, again)
+        assert (await end_of(again)).result == 2
+        await asyncio.to_thread(desk.stop)
+        assert len(desk) == 0
+
+    asyncio.run(story())
+
+
+def test_errors_are_told():
+    async def story():
+        desk, mailbox, released = Desk(2), Mailbox(), []
+
+        def fails(watch):
+            raise ValueError("no")
+
+        desk.begin("a", fails, lambda x: x, mailbox, lambda: released.append(1))
+        end = await end_of(mailbox)
+        assert isinstance(end, Ended) and str(end.error) == "no" and released == [1]
+        desk.stop()
+
+    asyncio.run(story())
+
+
+def test_of_frames_that_wait_the_newest_stays():
+    async def story():
+        mailbox = Mailbox()
+        for done in range(5):
+            mailbox.put(Frame(done, []))
+        await asyncio.sleep(0)
+        assert (await mailbox.get()).done == 4
+        mailbox.put(Frame(5, []))
+        mailbox.put(Ended(1))
+        await asyncio.sleep(0)
+        assert (await mailbox.get()).result == 1
+
+    asyncio.run(story())
