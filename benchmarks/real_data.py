@@ -6,13 +6,15 @@ Each recipe is trained as it comes, for its own minutes or those given; then a d
 network trained by denoising alone, for as many steps as cost the same time (a step of each phase is
 timed beside one of denoising, in processor time). Both are sampled by the same annealed chain at
 the same hold, number of network evaluations (NFE) and seed, and measured against the same held-out
-examples; the floor is that of as many real ones. Nothing was tuned on the default seed. Samples are
-written to the folder too, to be looked at.
+examples; the floor is that of as many real ones. Nothing was tuned on the default seed. Samples and
+runs are written to the folder too, to be looked at and gone on with; rows
+of other recipes that are in the folder already stay in the report.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import statistics
 import time
 from pathlib import Path
@@ -24,12 +26,15 @@ from torch import Tensor
 import discrete_ca as dca
 from benchmarks import report
 from discrete_ca import files, metrics, runs
-from discrete_ca.data import DiscreteData, Examples, StreamedData, made
+from discrete_ca.data import Examples, StreamedData, made
+from discrete_ca.errors import unknown_name
 from discrete_ca.runs import RunConfig
+from discrete_ca.sealed import write_json
 from discrete_ca.training.batches import Batches
 
 DENOISING = dca.Schedule.of(dca.Denoising(level_weight=dca.InverseLevel(0.1)))
 CORRECTORS, ROUNDS, NEAR = 1, 7, 16
+_ROWS = "real_data_rows"
 SMALL: dict[str, Any] = {"widths": (8,), "head_width": 8, "width": 16, "depth": 1}
 
 
@@ -41,7 +46,7 @@ class Case(NamedTuple):
     split: str | None = "test"
     """Which split it is compared with; None for the suite's own choice."""
     moves: int = 32
-    samples: int = 500
+    samples: int = 200
     source: str | None = None
     """Which argument says where its data are."""
     kind: str | None = None
@@ -51,12 +56,12 @@ class Case(NamedTuple):
 CASES = {
     "binarized-mnist": Case("frechet_distance"),
     "mnist16": Case("frechet_distance"),
-    "mnist256": Case("frechet_distance", source="mnist", kind="digits"),
+    "mnist256": Case("frechet_distance", source="mnist", kind="digits", samples=128),
     "mnist-gaussian": Case("frechet_distance"),
-    "colour": Case("whole_shapes"),
+    "colour": Case("whole_shapes", samples=100),
     "moby-characters": Case("divergence_3"),
-    "moby-subwords": Case("divergence_2"),
-    "chorales": Case("chord_cross_entropy", source="chorales", samples=200),
+    "moby-subwords": Case("divergence_2", samples=200),
+    "chorales": Case("chord_cross_entropy", source="chorales", samples=100),
     "toys": Case("mmd_gaussian", samples=2000),
 }
 
@@ -125,46 +130,51 @@ def run(name: str, case: Case, config: RunConfig, folder: Path) -> dict[str, Any
         recipe=dataclasses.replace(config.recipe, kind="denoising"),
     )
     denoiser, other = trained(plain, examples, DENOISING, steps=equal, minutes=None)
-    found: dict[str, dict[str, Any]] = {}
-    nfe = 0
-    for method, kernel in (("chain", chain), ("denoiser", denoiser)):
-        generator = torch.Generator().manual_seed(config.train.seed)
-        about = runs.describe(config, examples, {})
-        K = None if not isinstance(examples, DiscreteData) else examples.num_categories
-        tokenizer = examples.tokenizer if isinstance(examples, DiscreteData) else None
-        saved = runs.SavedRun(kernel.eval(), tuple(examples.shape), K, about, tokenizer)
-        comparison = runs.build_comparison(
-            saved, kind=case.kind, split=case.split, coding=_coding(examples.name)
-        )
-        count = min(case.samples, len(comparison.real))
-        z, info = dca.sample(
-            kernel, count, examples.shape, moves=case.moves, correctors=CORRECTORS,
-            generator=generator, return_info=True, progress=False,
-        )  # fmt: skip
-        nfe = info.nfe
-        found[method] = dict(comparison.report(z, torch.Generator().manual_seed(0)))
-        if name == "colour":
-            extra = {"whole_shapes": whole_shapes(z), "whole_shapes_floor": 1.0}
-            found[method] |= extra
-        _show(folder / name, method, z, K, tokenizer)
-        kernel.save_pretrained(folder / name / method)
-    floor = found["chain"][metrics.floor_name(case.measure)]
-    raw = {"data": name, "steps": trainer.step, "denoising steps": other.step, **found}
+    place = folder / name
+    of_chain = measured(name, case, config, chain, examples, place / "chain")
+    of_denoiser = measured(name, case, plain, denoiser, examples, place / "denoiser")
+    costs = {"steps": trainer.step, "denoiser's steps": other.step}
+    raw = {"data": name, **costs, "chain": of_chain, "denoiser": of_denoiser}
     report.append("real_data", [raw], str(folder))
     return {
         "data": name,
         "measure": TEXTS.get(case.measure) or metrics.MEASURES[case.measure].text,
-        "real data (floor)": floor,
-        "chain": found["chain"][case.measure],
-        "denoiser of equal cost": found["denoiser"][case.measure],
-        "minutes of training": trainer.seconds / 60,
-        "steps": trainer.step,
+        "real data (floor)": of_chain[metrics.floor_name(case.measure)],
+        "chain": of_chain[case.measure],
+        "denoiser of equal cost": of_denoiser[case.measure],
+        "minutes": trainer.seconds / 60,
         "denoiser's minutes": other.seconds / 60,
-        "denoiser's steps": other.step,
-        "NFE": nfe,
+        **costs,
+        "NFE": of_chain["nfe"],
         "hold": chain.hold,
-        "samples": count,
+        "samples": of_chain["samples"],
     }
+
+
+def measured(
+    name: str, case: Case, config: RunConfig, kernel: Any, examples: Any, folder: Path
+) -> dict[str, Any]:
+    """The measures of samples of a kernel; they and the kernel, as a run, are written."""
+    about = runs.describe(config, examples, {})
+    runs.save_model(folder, kernel, examples)
+    write_json(folder / runs.RUN_FILE, about)
+    saved = runs.load_run(folder)
+    comparison = runs.build_comparison(
+        saved, kind=case.kind, split=case.split, coding=_coding(examples.name)
+    )
+    count = min(case.samples, len(comparison.real))
+    z, info = dca.sample(
+        saved.kernel, count, examples.shape, moves=case.moves, correctors=CORRECTORS,
+        generator=torch.Generator().manual_seed(config.train.seed), return_info=True,
+        progress=False,
+    )  # fmt: skip
+    found = dict(comparison.report(z, torch.Generator().manual_seed(0)))
+    if name == "colour":
+        found |= {"whole_shapes": whole_shapes(z), "whole_shapes_floor": 1.0}
+    drawn = files.is_image(examples.shape) and "chorales" not in name
+    for suffix in (".png" if drawn else ".txt", ".npz"):
+        files.write(folder / f"samples{suffix}", z[:48], saved.num_categories, 12, saved.tokenizer)
+    return {**found, "samples": count, "nfe": info.nfe}
 
 
 TEXTS = {"whole_shapes": f"whole shapes, each site within {NEAR} levels (share)"}
@@ -177,15 +187,6 @@ def _coding(name: str) -> metrics.PitchCoding | None:
     return metrics.PitchCoding(int(lowest) - 1, rest=0) if found else None
 
 
-def _show(folder: Path, method: str, z: Tensor, K: int | None, tokenizer: Any) -> None:
-    """Write some samples as a picture or a text, and all as numbers."""
-    picture = files.is_image(tuple(z.shape[1:])) and z.shape[1] != 4
-    suffixes = (".png",) if picture else (".txt",) if z.ndim == 2 else ()
-    for suffix in suffixes:
-        files.write(folder / f"{method}{suffix}", z[:48], K, 12, tokenizer)
-    files.write(folder / f"{method}.npz", z, K)
-
-
 def settings_of(name: str, case: Case, given: Any) -> RunConfig | None:
     """The recipe as it is to be run; None where its data are not there."""
     config = RunConfig.from_toml(name)
@@ -196,8 +197,8 @@ def settings_of(name: str, case: Case, given: Any) -> RunConfig | None:
             return None
         data = dataclasses.replace(data, source=place)
     train = dataclasses.replace(config.train, seed=given.seed, progress=False)
-    if given.minutes is not None:
-        train = dataclasses.replace(train, minutes=given.minutes, steps=None)
+    if given.minutes is not None or given.steps is not None:
+        train = dataclasses.replace(train, minutes=given.minutes, steps=given.steps)
     if given.quick:
         train = dataclasses.replace(train, minutes=None, steps=2, batch_size=4)
         return dataclasses.replace(
@@ -209,25 +210,35 @@ def settings_of(name: str, case: Case, given: Any) -> RunConfig | None:
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run it and write its report."""
     parser = report.parser(__doc__, quick="two steps of tiny networks")
-    parser.add_argument("--only", nargs="+", choices=[*CASES], default=[*CASES])
+    parser.add_argument(
+        "--only", nargs="*", default=[*CASES], help="recipes; none: what is in the folder"
+    )
     parser.add_argument("--minutes", type=float, help="of training; else each recipe's own")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", type=int, help="of training, in place of minutes")
+    parser.add_argument("--seed", type=int, default=100)
     parser.add_argument("--mnist", help="folder with MNIST's IDX files")
     parser.add_argument("--chorales", help=".json file of chorales")
     given = report.parse(parser, argv)
-    rows = []
+    for name in given.only:
+        if name not in CASES:
+            parser.error(unknown_name("recipe", name, CASES))
     for name in given.only:
         case = CASES[name]
         if given.quick:
             case = case._replace(moves=1, samples=8)
         config = settings_of(name, case, given)
         if config is not None:
-            rows.append(run(name, case, config, Path(given.folder)))
-            report.append("real_data_rows", rows[-1:], given.folder)
-    minutes = "each recipe's own" if given.minutes is None else given.minutes
-    return report.write(
-        "real_data", rows, given.folder, minutes=minutes, correctors=CORRECTORS, seed=given.seed
-    )
+            report.append(_ROWS, [run(name, case, config, Path(given.folder))], given.folder)
+    rows = _rows(Path(given.folder))
+    return report.write("real_data", rows, given.folder, correctors=CORRECTORS, seed=given.seed)
+
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    """The newest row of each recipe in a folder, so that runs of a few complete one another."""
+    path = folder / f"{_ROWS}.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    found = {row["data"]: row for row in map(json.loads, lines)}
+    return [found[name] for name in CASES if name in found]
 
 
 if __name__ == "__main__":

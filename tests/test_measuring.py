@@ -124,10 +124,10 @@ def test_what_is_refused(tokens):
 
 def test_points_are_measured_against_another_split(tmp_path):
     about = {"config": RunConfig.from_dict(
-        {"data": {"source": "spirals", "continuous": True}, "kernel": {"kind": "gaussian"}}
-    ).to_dict(), "data": {"name": "spirals", "shape": [2]}}  # fmt: skip
+        {"data": {"source": "moons", "continuous": True}, "kernel": {"kind": "gaussian"}}
+    ).to_dict(), "data": {"name": "moons", "shape": [2]}}  # fmt: skip
     found = build_comparison(SavedRun(None, (2,), None, about), split="test")
-    assert found.reference == "spirals, test: 2,048"
+    assert found.reference == "moons, test: 2,048"
     near = found.report(found.real[:500], torch.Generator().manual_seed(0))
     assert abs(near["mmd_gaussian"]) < 2e-3 and "share_of_copies" not in near
     far = found.report(torch.randn(500, 2, generator=torch.Generator().manual_seed(0)))

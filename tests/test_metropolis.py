@@ -206,6 +206,16 @@ def test_noise_that_rules_categories_out_is_refused(noise, level):
         list(dca.run(kernel, x, level, 20, metropolis=True, generator=seeded(0)))
 
 
+def test_level_0_is_refused_before_anything_runs():
+    kernel = counted()
+    with pytest.raises(ValueError, match="metropolis was True at level 0"):
+        dca.sample(kernel, 2, (4,), levels=[1.0, 0.5, 0.0], metropolis=True)
+    with pytest.raises(ValueError, match="metropolis was True at level 0"):
+        dca.variants(kernel, torch.zeros(4, dtype=torch.long), level=0.0, metropolis=True)
+    assert kernel.net.calls == 0
+    dca.sample(kernel, 2, (4,), levels=[1.0, 0.5, 0.0], correctors=0, metropolis=True)
+
+
 def test_kernels_without_a_read_out_are_refused():
     kernel = dca.GaussianNoiseKernel(dca.nn.MLP(2, None, shape=(2,)), hold=0.5)
     with pytest.raises(ValueError, match="metropolis was True with a GaussianNoiseKernel"):

@@ -162,7 +162,7 @@ def load_continuous(
     """Load data of real-valued states.
 
     Args:
-        source: what `load` takes, an array file may hold floats; or "spirals", points in the
+        source: what `load` takes, an array file may hold floats; or "moons", points in the
             plane that come with the package.
         split: which split.
         value_range: (l, h) of the source, which becomes [-1, 1]; None for what the source says:

@@ -50,7 +50,7 @@ class DiscreteData(Splittable):
     """
 
     labels: Tensor | None
-    present: Tensor | None
+    present: Any  # a tensor, or what an index reads from disk as one
 
     def __init__(
         self,

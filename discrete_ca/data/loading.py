@@ -23,7 +23,7 @@ from discrete_ca.data.transforms import Range, Transform
 from discrete_ca.errors import DataError, unknown_name
 
 _BINARY = "binarized_mnist"
-POINTS = {"spirals": made.spirals}
+POINTS = {"moons": made.moons}
 """Real-valued data that come with the package, by name: from a split to points and labels."""
 NAMES = (_BINARY, "mnist16", "shapes", *TEXTS, *POINTS)
 """The data that come with the package."""
@@ -53,7 +53,7 @@ def load(
             - "binarized_mnist" (K = 2, thresholded unless `stochastic`), "mnist16" (K = 16) or
               "shapes" (K = 256, in colour), which come with the package and need no network; so
               does "moby_dick", by characters (see `load_text` for tokens and lengths), and
-              "spirals", points of real numbers (see `load_continuous`);
+              "moons", points of real numbers (see `load_continuous`);
             - a `datasets.Dataset` or `DatasetDict`, a folder made by `save_to_disk`, or the name
               of a data set on the Hub, "user/name";
             - a folder of images, with subfolders as labels: (H, W) grey, (3, H, W) colour; or of

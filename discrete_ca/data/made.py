@@ -62,8 +62,11 @@ def shapes(split: str) -> tuple[Tensor, Tensor]:
     return every[chosen], chosen // len(INKS) % len(SHAPES)
 
 
-def spirals(split: str) -> tuple[Tensor, Tensor]:
-    """Points about two spirals, float32 within [-1.2, 1.2], (N, 2), and which spiral, (N,).
+def moons(split: str) -> tuple[Tensor, Tensor]:
+    """Points about two half circles that reach into each other, float32, (N, 2); which one, (N,).
+
+    They are wide beside the noise, of deviation 1 at level 1, so that the two can be told apart at
+    the levels that chains end on.
 
     Args:
         split: "train" (8,192 points) or "test" (2,048).
@@ -72,19 +75,17 @@ def spirals(split: str) -> tuple[Tensor, Tensor]:
         DataError: for another split.
 
     Example:
-        >>> points, labels = spirals("test")
+        >>> points, labels = moons("test")
         >>> points.shape, labels.unique()
         (torch.Size([2048, 2]), tensor([0, 1]))
     """
     count, cpu = _size(split, _POINTS), torch.device("cpu")
-    u, arm, *jitter = draws.uniform((4, count), cpu, draws.keyed(0, "made points", split)).double()
-    labels = (arm < 0.5).long()
-    turn = 3 * math.pi * u.sqrt()  # even along the arms
-    away = 0.1 + 0.9 * u.sqrt()
-    angle = turn + math.pi * labels
-    points = torch.stack([away * angle.cos(), away * angle.sin()], 1)
-    points = points + 0.03 * (2 * torch.stack(jitter, 1) - 1)
-    return points.float(), labels
+    u, which, *jitter = draws.uniform((4, count), cpu, draws.keyed(0, "made points", split))
+    labels = (which < 0.5).long()
+    angle, sign = math.pi * u, 1 - 2 * labels
+    points = torch.stack([angle.cos() - 0.5, angle.sin() - 0.25], 1) * sign[:, None]
+    points = points + 0.08 * (2 * torch.stack(jitter, 1) - 1)
+    return (2 * points).float(), labels
 
 
 def _size(split: str, counts: dict[str, int]) -> int:

@@ -37,6 +37,8 @@ class MappedData(DiscreteData):
         name: what the data are called in reports.
         label_names: what each label is called, where that is known.
         transform: what makes the values categories.
+        present: which sites are data and not padding, booleans (N, *S) on disk as `rows` are, or
+            None for all. It is gone through once, when the data are opened.
 
     Raises:
         DataError: as `DiscreteData`; for pictures, when a batch is read.
@@ -57,6 +59,7 @@ class MappedData(DiscreteData):
         name: str = "data",
         label_names: Sequence[str] | None = None,
         transform: Transform = _AS_THEY_ARE,
+        present: Rows | NDArray[Any] | None = None,
     ) -> None:
         if transform.stochastic:
             raise DataError(
@@ -76,7 +79,7 @@ class MappedData(DiscreteData):
         if num_categories is None:
             num_categories = self._transform.num_categories or made
         self._describe(highest, count, num_categories, labels, name, None, label_names)
-        self.present = None
+        self.present = None if present is None else _Present(present, (count, *self._shape), name)
         if self.labels is not None:
             self.labels = self.labels.to(narrowest(int(self.labels.max()) + 1))
 
@@ -126,11 +129,41 @@ class MappedData(DiscreteData):
         index = held_out.numpy()
         rest, taken = copy.copy(self), copy.copy(self)
         rest._rows, taken._rows = Without(self._rows, index), Chosen(self._rows, index)
+        if self.present is not None:
+            rest.present, taken.present = self.present.parted(held_out)
         if self.labels is not None:
             kept = torch.ones(len(self), dtype=torch.bool)
             kept[held_out] = False
             rest.labels, taken.labels = self.labels[kept], self.labels[held_out]
         return rest, taken
+
+
+class _Present:
+    """Which sites are data, on disk: ``present[index]`` reads booleans (B, *S)."""
+
+    def __init__(self, rows: Rows | NDArray[Any], shape: tuple[int, ...], name: str) -> None:
+        self._data = MappedData(rows, 2, name=f"present of {name}")
+        if (len(self._data), *self._data.shape) != shape:
+            found = (len(self._data), *self._data.shape)
+            raise DataError(f"present has shape {found}; allowed: {shape}")
+        step = max(1, _PIECE_BYTES // (8 * max(1, math.prod(shape[1:]))))
+        for first in range(0, len(self._data), step):
+            some = self[first : first + step].flatten(1).any(1)
+            if not bool(some.all()):
+                raise DataError(
+                    f"present is False at every site of example {first + int((~some).nonzero()[0])}"
+                    "; allowed: at least one site an example"
+                )
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return self._data[index].bool()
+
+    def parted(self, held_out: Tensor) -> tuple[_Present, _Present]:
+        """Those of the rows that are not in a sorted index, and those that are."""
+        parts = copy.copy(self), copy.copy(self)
+        for part, data in zip(parts, self._data._parted(held_out), strict=True):
+            part._data = data
+        return parts
 
 
 def _places(index: Any, length: int) -> NDArray[np.int64]:

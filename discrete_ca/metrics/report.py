@@ -27,7 +27,7 @@ MEASURES = {
     "class_entropy": Measure(f"class entropy (nats, even = {math.log(10):.3f})", ".3f"),
     "frechet_distance": Measure("Frechet distance to the test set (judge's features)", ".2f"),
     "mmd_hamming": Measure("MMD^2, exp(-Hamming distance / its median)", ".2e"),
-    "mmd_gaussian": Measure("MMD^2, Gaussian, a fifth of the median distance", ".2e"),
+    "mmd_gaussian": Measure("MMD^2, Gaussian, a tenth of the median distance", ".2e"),
     "frechet_components": Measure("Frechet distance (principal components)", ".4g"),
     "precision": Measure("precision (principal components, k = 3)", ".1%"),
     "recall": Measure("recall (principal components, k = 3)", ".1%"),

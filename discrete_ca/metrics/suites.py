@@ -21,7 +21,7 @@ from discrete_ca.metrics.ngrams import ngram_divergences, share_seen
 from discrete_ca.metrics.words import share_of_known_words, vocabulary
 
 _COMPONENTS, _MOST, _MOST_OF_MMD = 64, 10_000, 2_000
-_FINE = 0.2  # bandwidth of points, as a share of the median distance: details count too
+_FINE = 0.1  # bandwidth of points, as a share of the median distance: details count too
 _ORDER, _ORDER_OF_FEW, _FEW = 3, 5, 256  # of n-gram models; longer for characters and bytes
 
 
@@ -133,7 +133,7 @@ class SequenceSuite:
 class PointSuite:
     """Points of real numbers: MMD with a Gaussian similarity.
 
-    Its bandwidth is a fifth of the median distance of points of the reference.
+    Its bandwidth is a tenth of the median distance of points of the reference.
 
     Args:
         reference: real points, shape (M, *S), M >= 2, not all equal.

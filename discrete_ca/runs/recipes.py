@@ -14,7 +14,7 @@ def recipes() -> dict[str, str]:
 
     Example:
         >>> recipes()["toys"]
-        'Points about two spirals in the plane, real numbers, Gaussian noise.'
+        'Points about two half circles in the plane, real numbers, Gaussian noise.'
     """
     files = sorted(_FOLDER.glob("*.toml"))
     return {f.stem: f.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ") for f in files}

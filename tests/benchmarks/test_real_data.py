@@ -7,23 +7,25 @@ import torch
 
 import discrete_ca as dca
 from benchmarks import real_data
+from discrete_ca import runs
 from discrete_ca.data import made
 
 
 def test_rows_say_what_was_spent_and_what_came_of_it(tmp_path):
     words = ["--quick", "--folder", str(tmp_path), "--only", "colour", "toys", "moby-characters"]
     found = real_data.main([*words, "chorales"])  # whose data are not there
-    assert [row["data"] for row in found["rows"]] == ["colour", "toys", "moby-characters"]
+    assert [row["data"] for row in found["rows"]] == ["colour", "moby-characters", "toys"]
     for row in found["rows"]:
         assert row["steps"] == 2 and row["denoiser's steps"] >= 1 and row["NFE"] == 3
         assert row["samples"] == 8 and row["chain"] != row["real data (floor)"]
-    colour, _, book = found["rows"]
+    colour, book, _ = found["rows"]
     assert colour["real data (floor)"] == 1 and colour["chain"] == 0 and colour["hold"] == 0.5
     folder = tmp_path / "quick"
-    assert len((folder / "moby-characters/chain.txt").read_text().splitlines()) == 8
-    assert (folder / "colour/denoiser.png").stat().st_size > 100
-    kernel = dca.load_kernel(folder / "colour/denoiser")
-    assert kernel.adjustment is None and kernel.corruption.num_categories == 256
+    assert len((folder / "moby-characters/chain/samples.txt").read_text().splitlines()) == 8
+    assert (folder / "colour/denoiser/samples.png").stat().st_size > 100
+    saved = runs.load_run(folder / "colour/denoiser")
+    assert saved.kernel.adjustment is None and saved.num_categories == 256
+    assert runs.load_run(folder / "moby-characters/chain").tokenizer is not None
     raw = [json.loads(line) for line in (folder / "real_data.jsonl").read_text().splitlines()]
     assert raw[2]["chain"]["divergence_3"] == book["chain"]
 

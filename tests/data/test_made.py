@@ -1,4 +1,4 @@
-"""Data that are made: coloured shapes, points about spirals."""
+"""Data that are made: coloured shapes, points about moons."""
 
 import pytest
 import torch
@@ -30,21 +30,19 @@ def test_shapes_are_loaded_by_their_name(split, n):
     assert int(counts.sum()) == n and int(counts.min()) > 0.2 * n / 96
 
 
-def test_spirals_are_points_of_real_numbers():
-    data = load_continuous("spirals")
+def test_moons_are_points_of_real_numbers():
+    data = load_continuous("moons")
     assert data.shape == (2,) and len(data) == 8192 and data.num_classes == 2
-    away, label = data.states.norm(dim=1), data.labels
-    turned = data.states * (1 - 2 * label)[:, None]  # one arm is the other, turned by half
-    angle = torch.atan2(turned[:, 1], turned[:, 0])
-    wanted = 3 * torch.pi * (away - 0.1) / 0.9
-    off = (angle - wanted + torch.pi) % (2 * torch.pi) - torch.pi
-    assert float(off[away > 0.3].abs().quantile(0.99)) < 0.6  # the jitter: 0.03 along each axis
-    assert float(off.abs().median()) < 0.2
-    assert 0.45 < float(label.double().mean()) < 0.55
+    turned = data.states * (1 - 2 * data.labels)[:, None]  # one is the other, turned by half
+    centre = torch.tensor([-1.0, -0.5])
+    away = (turned - centre).norm(dim=1)
+    assert float((away - 2).abs().max()) < 0.16 * 2**0.5 + 1e-4  # the jitter: 0.16 along each axis
+    assert float(turned[:, 1].min()) > -0.7
+    assert 0.45 < float(data.labels.double().mean()) < 0.55
 
 
 @pytest.mark.parametrize(
-    "read", [lambda s: load("shapes", s), lambda s: load_continuous("spirals", s)]
+    "read", [lambda s: load("shapes", s), lambda s: load_continuous("moons", s)]
 )
 def test_unknown_splits_are_refused(read):
     with pytest.raises(DataError, match="unknown split 'tset'; did you mean 'test'"):
@@ -52,5 +50,5 @@ def test_unknown_splits_are_refused(read):
 
 
 def test_real_numbers_are_no_categories():
-    with pytest.raises(DataError, match="spirals holds real numbers; allowed: with load_contin"):
-        load("spirals")
+    with pytest.raises(DataError, match="moons holds real numbers; allowed: with load_contin"):
+        load("moons")

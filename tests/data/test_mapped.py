@@ -17,6 +17,7 @@ from PIL import Image
 from discrete_ca.data import DiscreteData, MappedData, Transform, load
 from discrete_ca.data.rows import ArrayRows, Chosen, ReadRows, Without
 from discrete_ca.errors import DataError
+from discrete_ca.training.batches import Batches
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (9, 4, 6)).astype(np.uint8)
@@ -273,3 +274,32 @@ def test_memory_does_not_grow_with_the_data(tmp_path, workers):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 60e6
+
+
+def test_padding_on_disk_is_what_it_is_in_memory(tmp_path):
+    """Batches and parts have the same `present`; steps leave padding alone."""
+    states = RNG.integers(0, 3, (20, 6))
+    present = np.arange(6) < RNG.integers(1, 7, (20, 1))
+    for name, array in (("x", states), ("p", present)):
+        np.save(tmp_path / f"{name}.npy", array)
+    x, p = (np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "xp")
+    mapped = MappedData(x, 3, present=p)
+    whole = DiscreteData(torch.from_numpy(states), 3, present=torch.from_numpy(present))
+    index = torch.tensor([19, 0, 0, 3])
+    assert torch.equal(mapped.present[index], whole.present[index])
+    for ours, theirs in zip(mapped.split(5, seed=1), whole.split(5, seed=1), strict=True):
+        assert torch.equal(ours.present[:], theirs.present)
+        ours, theirs = (Batches(data, 4, seed=0)(2) for data in (ours, theirs))
+        assert torch.equal(ours.z, theirs.z) and torch.equal(ours.present, theirs.present)
+    assert MappedData(x, 3).present is None
+
+
+def test_padding_that_does_not_fit_is_refused():
+    states, present = np.zeros((4, 3), dtype=int), np.ones((4, 3), dtype=bool)
+    with pytest.raises(DataError, match=r"present has shape \(3, 3\); allowed: \(4, 3\)"):
+        MappedData(states, 2, present=present[:3])
+    present[2] = False
+    with pytest.raises(DataError, match="present is False at every site of example 2; allowed"):
+        MappedData(states, 2, present=present)
+    with pytest.raises(DataError, match="states hold the value 2; allowed: 0 .. 1"):
+        MappedData(states, 2, present=2 * np.ones((4, 3), dtype=int))
