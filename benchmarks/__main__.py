@@ -8,6 +8,7 @@ from benchmarks import (
     autoregressive,
     clipping,
     cost,
+    designer,
     digits,
     exact_law,
     fuzz,
@@ -23,6 +24,6 @@ from benchmarks import (
 
 for benchmark in (
     exact_law, autoregressive, clipping, cost, kernel_part, training, token_noise, real_data,
-    planar, digits, kills, fuzz, serving, routes,
+    planar, digits, designer, kills, fuzz, serving, routes,
 ):  # fmt: skip
     benchmark.main(sys.argv[1:])
