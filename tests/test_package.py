@@ -31,8 +31,8 @@ def test_imports_point_one_way():
         "errors": 0, "sealed": 1, "logits": 1, "serialization": 1, "checks": 1, "draws": 1,
         "hub": 1, "orders": 1, "conditions": 2, "masks": 2, "corruption": 2, "nn": 2, "data": 2,
         "metrics": 2, "distributions": 3, "card": 3, "kernels": 4, "objectives": 5, "renoising": 5,
-        "metropolis": 4, "walker": 5, "chains": 5, "training": 6, "diagnostics": 6, "drawing": 6, "files": 7, "runs": 7,
-        "demo": 8, "explore": 8, "server": 9, "cli": 10, "__main__": 11,
+        "metropolis": 4, "walker": 5, "chains": 5, "training": 6, "diagnostics": 6, "drawing": 6,
+        "files": 7, "runs": 7, "demo": 8, "explore": 8, "server": 9, "cli": 10, "__main__": 11,
     }  # fmt: skip
     for path in ROOT.rglob("*.py"):
         parts = path.relative_to(ROOT).with_suffix("").parts
