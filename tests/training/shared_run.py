@@ -40,3 +40,6 @@ if __name__ == "__main__":
         print(trainer.processes.count, trainer.step)
     except KeyboardInterrupt as interrupt:
         print(interrupt)
+    finally:
+        if torch.distributed.is_initialized():  # else its threads may outlive the interpreter
+            torch.distributed.destroy_process_group()
