@@ -49,7 +49,7 @@ def chains(
     level: float,
     hold: float,
     at: list[int],
-    adjusted: bool,
+    metropolis: bool,
     seed: int,
 ) -> list[dict[str, Any]]:
     """What chains from given digits look like after each of so many steps."""
@@ -58,7 +58,7 @@ def chains(
     generator = torch.Generator().manual_seed(seed)
     count, begun = len(digits), time.monotonic()
     given = Conditions(hold=torch.full((count,), hold))
-    tally = Tally() if adjusted else None
+    tally = Tally() if metropolis else None
     x = kernel.corrupt(digits[torch.arange(count)], level, generator)
     walker, rows = Walker(kernel, x, level, given, generator, tally), []
     for step in range(1, max(at) + 1):
@@ -108,11 +108,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         "confident": metrics.confident_share(judge.log_probs(real)),
         "ink": float(real.double().mean()), "same label": "", "taken": "", "seconds": "",
     }]  # fmt: skip
-    for level, hold, (name, (headed, adjusted)) in product(
+    for level, hold, (name, (headed, metropolis)) in product(
         given.levels, given.holds, METHODS.items()
     ):
         kernel.adjustment = head if headed else None
-        made = chains(kernel, digits, reference, level, hold, given.at, adjusted, given.seed)
+        made = chains(kernel, digits, reference, level, hold, given.at, metropolis, given.seed)
         here = [{"b": level, "h": hold, "method": name, **row} for row in made]
         report.append("digits", here, given.folder)
         rows += here

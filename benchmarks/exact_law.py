@@ -197,8 +197,8 @@ def evaluate(kernel: dca.CategoricalNoiseKernel, law: Law, level: float) -> dict
         "gap": exact.spectral_gap(P, pi),
         "tv_at_nfe": exact.total_variation(state, target),
     }
-    noisy = isinstance(kernel, dca.CategoricalNoiseKernel)  # not autoregressive
-    if not noisy or isinstance(kernel.corruption, Absorbing):
+    categorical = isinstance(kernel, dca.CategoricalNoiseKernel)  # not autoregressive
+    if not categorical or isinstance(kernel.corruption, Absorbing):
         return found
     P = exact.metropolis_matrix(kernel, law.shape, level)
     pi = exact.stationary_distribution(P)

@@ -151,20 +151,6 @@ class Objective(ABC):
         """
 
 
-def _denoising(
-    kernel: TransitionKernel,
-    z: Tensor,
-    x: Tensor,
-    b: Tensor,
-    given: Conditions,
-) -> Tensor:
-    """``-log p_θ(z|x)``, (B,)."""
-    read_out = getattr(given.step(kernel, x, b), "read_out", None)
-    if read_out is None:
-        raise ValueError(f"{type(kernel).__name__} has no read-out p(z|x) to denoise with")
-    return -read_out.log_prob(z)
-
-
 @dataclass(frozen=True)
 class Denoising(Objective):
     """The denoiser's loss, ``-log p_θ(z|x)``, which trains the read-out (theory, section 3).
@@ -189,7 +175,11 @@ class Denoising(Objective):
         generator: torch.Generator | None,
     ) -> Tensor:
         """``-log p_θ(z|x)``, (B,)."""
-        return _denoising(kernel, z, x, b, given)
+        read_out = getattr(given.step(kernel, x, b), "read_out", None)
+        if read_out is None:
+            raise ValueError(f"{type(kernel).__name__} has no read-out p(z|x) to denoise with")
+        losses: Tensor = -read_out.log_prob(z)
+        return losses
 
 
 @dataclass(frozen=True)

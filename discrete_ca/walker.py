@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,7 +92,6 @@ class Walker:
         known = self.given.known
         return z if known is None else torch.where(known[0], z, known[1])
 
-    @property
-    def _at(self) -> Callable[[Tensor], CategoricalTransition]:
-        """The law of an equal-level step at other states."""
-        return lambda x: self.given.step(self.kernel, x, self.level)
+    def _at(self, x: Tensor) -> Any:
+        """The law of an equal-level step at states x: one network evaluation."""
+        return self.given.step(self.kernel, x, self.level)

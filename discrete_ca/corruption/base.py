@@ -300,10 +300,8 @@ class Corruption(Configured, nn.Module, ABC):
         for _ in range(_REJECTION_ROUNDS):
             if not bool(wanted.any()):
                 return y
-            v = self._sample(z, b_y, generator)
-            change = self.log_prob(z, v, b_x) - self.log_prob(z, v, b_y)
-            refuse = checks.spread(hold, z) * change.exp().clamp(max=1.0)
-            accept = wanted & (draws.uniform(z.shape, z.device, generator) >= refuse)
+            v, fits = self._try_residual(z, hold, b_x, b_y, generator)
+            accept = wanted & fits
             y = torch.where(accept, v, y)
             wanted = wanted & ~accept
         rows = wanted.nonzero(as_tuple=True)
@@ -317,6 +315,20 @@ class Corruption(Configured, nn.Module, ABC):
         law = (new - hold[batch, None] * torch.minimum(old, new)).clamp_min(0.0)
         y[rows] = draws.categorical(law.log(), generator)
         return y
+
+    def _try_residual(
+        self,
+        z: Tensor,
+        hold: Tensor,
+        b_x: Tensor,
+        b_y: Tensor,
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, Tensor]:
+        """A draw from Q_{b_y} at each site, and whether it may stand for one from the residual."""
+        v = self._sample(z, b_y, generator)
+        change = self.log_prob(z, v, b_x) - self.log_prob(z, v, b_y)
+        refuse = checks.spread(hold, z) * change.exp().clamp(max=1.0)
+        return v, draws.uniform(z.shape, z.device, generator) >= refuse
 
     def coupling(self, x: Tensor, hold: float | Tensor, b_x: Tensor, b_y: Tensor) -> Tensor:
         """``q(y | x, z)`` for every z and y, shape (B, *S, K, V) in float64: for small spaces."""

@@ -162,11 +162,7 @@ class Mixture(Corruption, Precise):
             batch = sites[0]
             if not len(batch):
                 return y
-            clean = z[sites]
-            v = self._sample(clean, b_y[batch], generator)
-            change = self.log_prob(clean, v, b_x[batch]) - self.log_prob(clean, v, b_y[batch])
-            refuse = hold[batch] * change.exp().clamp(max=1.0)
-            accept = draws.uniform(v.shape, v.device, generator) >= refuse
+            v, accept = self._try_residual(z[sites], hold[batch], b_x[batch], b_y[batch], generator)
             y = y.index_put(tuple(s[accept] for s in sites), v[accept])
             sites = tuple(s[~accept] for s in sites)
         batch = sites[0]

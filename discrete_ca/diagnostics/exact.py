@@ -175,11 +175,17 @@ def metropolis_matrix(
     b = torch.tensor(float(level), dtype=torch.float64)
     law = kernel.transition(x, b, label=label)
     proposal = product_laws(law.probs())
-    n, every = len(x), torch.ones(x.shape).nonzero(as_tuple=True)
-    seen = torch.zeros(n, n, dtype=torch.float64)  # sum over changed sites, from x
-    for y in range(n):
-        ratios = law.log_site_ratios(x[y].expand_as(x), every).reshape(law.x.shape)
-        seen[:, y] = ratios.masked_fill(x[y] == x, 0.0).reshape(n, -1).sum(-1)
+    n, values = len(x), kernel.corruption.num_states
+    every, flat = torch.ones(x.shape).nonzero(as_tuple=True), x.reshape(n, -1)
+    ratios = torch.stack(  # of each value at each site, (V^D, D, V); nothing for the one it has
+        [
+            law.log_site_ratios(torch.full_like(x, v), every).reshape(flat.shape)
+            for v in range(values)
+        ],
+        -1,
+    ).scatter(-1, flat.unsqueeze(-1), 0.0)
+    onehot = torch.nn.functional.one_hot(flat, values).to(ratios)
+    seen = torch.einsum("xdv,ydv->xy", ratios, onehot)  # sum over changed sites, from x
     log_ratio = (seen - seen.T) / 2 + proposal.T.log() - proposal.log()
     P = torch.where(proposal > 0, proposal * log_ratio.exp().clamp(max=1.0), 0.0)
     P.fill_diagonal_(0.0)
