@@ -20,7 +20,6 @@ import torch
 import discrete_ca as dca
 from benchmarks import report
 from benchmarks.ensemble import LawBatches
-from benchmarks.exact_law import evaluate
 from benchmarks.laws import Law, random_law
 from benchmarks.tabular import optimum
 from discrete_ca.diagnostics import exact
@@ -29,13 +28,14 @@ LEVELS = (0.1, 0.3, 0.6)
 WEIGHT = dca.InverseLevel(0.1)
 RENOISE = dca.Renoising(level_weight=WEIGHT)
 ADJUST = dca.ContrastiveAdjustment(denoising_weight=0.0)
+FACTORISED = "factorised, denoising"
 SCHEDULES = {
+    FACTORISED: dca.Schedule.of(dca.Denoising(level_weight=WEIGHT)),
     "autoregressive, renoising": dca.Schedule.of(RENOISE),
     "autoregressive, renoising then CA": dca.Schedule(
         (dca.Phase(RENOISE, 0.75), dca.Phase(ADJUST, 0.25))
     ),
 }
-FACTORISED = "factorised, denoising"
 LIMITS = {"factorised, limit of denoising": None, "factorised, limit of CA": 0.0}
 
 
@@ -59,9 +59,6 @@ def train(
 
 def measure(kernel: Any, law: Law, level: float) -> dict[str, float]:
     """Stationary TV and spectral gap."""
-    if isinstance(kernel, dca.CategoricalNoiseKernel):
-        found = evaluate(kernel, law, level)
-        return {"tv": found["tv"], "gap": found["gap"]}
     target = exact.noisy_law(law.p, kernel.corruption, law.shape, level)
     P = exact.transition_matrix(kernel, law.shape, level)
     pi = exact.stationary_distribution(P)
@@ -71,23 +68,13 @@ def measure(kernel: Any, law: Law, level: float) -> dict[str, float]:
 def run(law: Law, seed: int, steps: int, batch: int) -> list[dict[str, Any]]:
     """Rows of one law: one for each method and level."""
     rows = []
-    for name in (FACTORISED, *SCHEDULES, *LIMITS):
-        seconds = 0.0
-        if name in LIMITS:
-            kernel = None
-        else:
-            factorised = name == FACTORISED
-            schedule = (
-                dca.Schedule.of(dca.Denoising(level_weight=WEIGHT))
-                if factorised
-                else SCHEDULES[name]
-            )
-            kernel, seconds = train(law, seed, schedule, steps, batch, factorised)
+    noise = dca.corruption.Uniform(law.num_categories)
+    for name in (*SCHEDULES, *LIMITS):
+        kernel, seconds = None, 0.0
+        if name in SCHEDULES:
+            kernel, seconds = train(law, seed, SCHEDULES[name], steps, batch, name == FACTORISED)
         for level in LEVELS:
-            here = kernel
-            if name in LIMITS:
-                noise = dca.corruption.Uniform(law.num_categories)
-                here = optimum(law, noise, level, 0.0, True, LIMITS[name])
+            here = kernel or optimum(law, noise, level, 0.0, True, LIMITS[name])
             found = measure(here, law, level)
             rows.append({"seed": seed, "method": name, "b": level, "seconds": seconds, **found})
     return rows
@@ -124,8 +111,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         given.seeds, given.steps, given.batch = 1, 30, 32
     rows: list[dict[str, Any]] = []
     for seed in range(given.seeds):
-        rows += run(random_law(seed), seed, given.steps, given.batch)
-        report.append("autoregressive", rows[-len(LEVELS) * 5 :], given.folder)
+        found = run(random_law(seed), seed, given.steps, given.batch)
+        report.append("autoregressive", found, given.folder)
+        rows += found
     settings = {"steps": given.steps, "batch": given.batch, "seeds": given.seeds}
     written = report.write("autoregressive", summarise(rows), given.folder, **settings)
     return {**written, "raw": rows}

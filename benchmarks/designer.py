@@ -163,12 +163,10 @@ def row(job: Job, found: Found, first: Found) -> dict[str, Any]:
 def trained(folder: Path, seed: int, quick: bool) -> str:
     """A run of the demo's recipe in a folder; tiny and hardly trained in the quick form."""
     config = runs.RunConfig.from_toml(demo.RECIPE)
-    budget = dataclasses.replace(config.train, seed=seed, progress=False)
+    train = dataclasses.replace(config.train, seed=seed, progress=False)
+    config = dataclasses.replace(config, train=train)
     if quick:
-        budget = dataclasses.replace(budget, minutes=None, steps=2, batch_size=4)
-        net = dataclasses.replace(config.net, **real_data.SMALL)
-        config = dataclasses.replace(config, net=net)
-    config = dataclasses.replace(config, train=budget)
+        config = real_data.small(config)
     examples, _ = config.data.load_parts(seed)
     kernel, _ = real_data.trained(config, examples, runs.build_schedule(config.recipe))
     kernel.save_pretrained(folder / runs.MODEL)
@@ -208,7 +206,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     given = report.parse(parser, argv)
-    others, grids = OTHERS, GRIDS
+    grids = GRIDS
     if given.quick:
         given.targets, given.tuning_targets, given.bound, given.tuning_bound = 3, 2, 2, 1
         given.jobs, grids = 1, {name: grid[-2:] for name, grid in GRIDS.items()}
@@ -219,7 +217,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         split = "train" if tuning else "test"
         targets = given.tuning_targets if tuning else given.targets
         bound = given.tuning_bound if tuning else given.bound
-        return Job(folder, name, method, painting, split, targets, others, bound, given.seed)
+        return Job(folder, name, method, painting, split, targets, OTHERS, bound, given.seed)
 
     def keep(jobs: list[Job], results: Iterator[Found]) -> Iterator[Found]:
         for each, found in zip(jobs, results, strict=True):
@@ -241,7 +239,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             for each, found in zip(final, results, strict=True)]  # fmt: skip
     settings = {
         "targets": given.targets, "tuning targets": given.tuning_targets, "bound": given.bound,
-        "tuning bound": given.tuning_bound, "others": others, "NFE a round": people.NFE,
+        "tuning bound": given.tuning_bound, "others": OTHERS, "NFE a round": people.NFE,
         "shown": people.SHOWN, "painted a round": people.PAINTED,
         "temperature": people.TEMPERATURE, "seed": given.seed,
     }  # fmt: skip

@@ -42,8 +42,18 @@ METHODS = {
 """Whether the head is used, and Metropolis steps, by name."""
 
 
+def looks(judge: metrics.Judge, z: Tensor, said: Tensor, reference: Tensor) -> dict[str, float]:
+    """What images look like to the judge, who said this of them."""
+    return {
+        "Frechet": float(metrics.frechet_distance(judge.features(z), reference)),
+        "confident": metrics.confident_share(said),
+        "ink": float(z.double().mean()),
+    }
+
+
 def chains(
     kernel: CategoricalNoiseKernel,
+    judge: metrics.Judge,
     digits: data.DiscreteData,
     reference: Tensor,
     level: float,
@@ -53,7 +63,7 @@ def chains(
     seed: int,
 ) -> list[dict[str, Any]]:
     """What chains from given digits look like after each of so many steps."""
-    judge, labels = metrics.load_judge(), digits.labels
+    labels = digits.labels
     assert labels is not None
     generator = torch.Generator().manual_seed(seed)
     count, begun = len(digits), time.monotonic()
@@ -69,9 +79,7 @@ def chains(
         said = judge.log_probs(z)
         rows.append({
             "steps": step,
-            "Frechet": float(metrics.frechet_distance(judge.features(z), reference)),
-            "confident": metrics.confident_share(said),
-            "ink": float(z.double().mean()),
+            **looks(judge, z, said, reference),
             "same label": float((said.argmax(-1) == labels).double().mean()),
             "taken": "" if tally is None else tally.acceptance,
             "seconds": round(time.monotonic() - begun, 1),
@@ -104,19 +112,19 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     real = digits[torch.arange(len(digits))]
     begun: dict[str, Any] = {"b": "", "h": "", "method": "real digits", "steps": 0}
     rows = [{
-        **begun, "Frechet": float(metrics.frechet_distance(judge.features(real), reference)),
-        "confident": metrics.confident_share(judge.log_probs(real)),
-        "ink": float(real.double().mean()), "same label": "", "taken": "", "seconds": "",
+        **begun, **looks(judge, real, judge.log_probs(real), reference),
+        "same label": "", "taken": "", "seconds": "",
     }]  # fmt: skip
     for level, hold, (name, (headed, metropolis)) in product(
         given.levels, given.holds, METHODS.items()
     ):
         kernel.adjustment = head if headed else None
-        made = chains(kernel, digits, reference, level, hold, given.at, metropolis, given.seed)
+        made = chains(
+            kernel, judge, digits, reference, level, hold, given.at, metropolis, given.seed
+        )
         here = [{"b": level, "h": hold, "method": name, **row} for row in made]
         report.append("digits", here, given.folder)
         rows += here
-    kernel.adjustment = head
     settings = {"chains": given.chains, "seed": given.seed}
     return report.write("digits", rows, given.folder, **settings)
 

@@ -165,8 +165,8 @@ class Nothing(Method):
 
 def _conditions(kernel: Any, task: Task) -> dict[str, Any]:
     """The locked cells and, where the network takes them, the classes."""
-    told = "label" in getattr(kernel.net, "accepts", ())
-    return {"known": (~task.locked, task.design), "label": task.label if told else None}
+    label = task.label if kernel.told_label else None
+    return {"known": (~task.locked, task.design), "label": label}
 
 
 def of_class(label: Tensor, generator: torch.Generator) -> Tensor:

@@ -30,7 +30,6 @@ Learning rate, width and steps were chosen by held-out denoising loss at seed 10
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -349,14 +348,12 @@ class Record:
 
     def __init__(self, folder: str, resume: bool) -> None:
         self.folder = folder
-        self.rows: list[Row] = []
         self.samples: dict[str, Tensor] = {}
         place = Path(folder)
         if not resume:
             (place / "planar.jsonl").unlink(missing_ok=True)
-        elif (place / "planar.jsonl").exists():
-            lines = (place / "planar.jsonl").read_text(encoding="utf-8").splitlines()
-            self.rows = [json.loads(line) for line in lines]
+        self.rows = report.appended("planar", folder)
+        if self.rows:
             self.samples = torch.load(place / "samples.pt")
 
     def has(self, method: str, seed: int) -> bool:
@@ -381,7 +378,7 @@ def run(
     if method in (LIMIT, FAST):
         best = BestDenoiser(laws, LEVELS, measures.protocol.kept, measures.protocol.draws)
         exact = dca.CategoricalNoiseKernel(best, NOISE, hold * (method == LIMIT), add_evidence=True)
-        return [*measures.rows(exact, len(laws))], None
+        return [*measures.rows(exact, len(laws), seeds.start)], None
     recipe, evidence = METHODS[method]
     every, first = [*laws] * len(seeds), seeds.start
     torch.manual_seed(first)

@@ -14,7 +14,6 @@ of other recipes that are in the folder already stay in the report.
 from __future__ import annotations
 
 import dataclasses
-import json
 import statistics
 import time
 from pathlib import Path
@@ -79,7 +78,7 @@ def trained(
     """The kernel of a run and its trainer; the same seed gives the same start."""
     torch.manual_seed(config.train.seed)
     kernel = runs.build_kernel(config, examples)
-    settings = dataclasses.replace(config.train, **budget) if budget else config.train
+    settings = dataclasses.replace(config.train, **budget)
     trainer = dca.Trainer(kernel, schedule, examples, settings)
     return kernel, trainer.fit()
 
@@ -199,12 +198,14 @@ def settings_of(name: str, case: Case, given: Any) -> RunConfig | None:
     train = dataclasses.replace(config.train, seed=given.seed, progress=False)
     if given.minutes is not None or given.steps is not None:
         train = dataclasses.replace(train, minutes=given.minutes, steps=given.steps)
-    if given.quick:
-        train = dataclasses.replace(train, minutes=None, steps=2, batch_size=4)
-        return dataclasses.replace(
-            config, data=data, train=train, net=dataclasses.replace(config.net, **SMALL)
-        )
-    return dataclasses.replace(config, data=data, train=train)
+    config = dataclasses.replace(config, data=data, train=train)
+    return small(config) if given.quick else config
+
+
+def small(config: RunConfig) -> RunConfig:
+    """The same, with two steps of a tiny network."""
+    train = dataclasses.replace(config.train, minutes=None, steps=2, batch_size=4)
+    return dataclasses.replace(config, train=train, net=dataclasses.replace(config.net, **SMALL))
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -229,15 +230,13 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         config = settings_of(name, case, given)
         if config is not None:
             report.append(_ROWS, [run(name, case, config, Path(given.folder))], given.folder)
-    rows = _rows(Path(given.folder))
+    rows = _rows(given.folder)
     return report.write("real_data", rows, given.folder, correctors=CORRECTORS, seed=given.seed)
 
 
-def _rows(folder: Path) -> list[dict[str, Any]]:
+def _rows(folder: str) -> list[dict[str, Any]]:
     """The newest row of each recipe in a folder, so that runs of a few complete one another."""
-    path = folder / f"{_ROWS}.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    found = {row["data"]: row for row in map(json.loads, lines)}
+    found = {row["data"]: row for row in report.appended(_ROWS, folder)}
     return [found[name] for name in CASES if name in found]
 
 

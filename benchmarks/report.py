@@ -66,6 +66,13 @@ def append(name: str, rows: list[dict[str, Any]], folder: str) -> None:
         file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
+def appended(name: str, folder: str) -> list[dict[str, Any]]:
+    """The raw rows in ``folder/name.jsonl``; none where it is not there."""
+    path = Path(folder) / f"{name}.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
 def write(name: str, rows: list[dict[str, Any]], folder: str, **settings: Any) -> dict[str, Any]:
     """Print the rows and write ``folder/name.json``; returns what was written."""
     found = {"benchmark": name, "settings": settings, "environment": environment(), "rows": rows}

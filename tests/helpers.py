@@ -214,6 +214,12 @@ class Posterior(nn.Module):
         return self.marginals(x, b)
 
 
+def walks(count):
+    """Pieces of four voices that walk at random, as lists (count, 64, 4)."""
+    steps = torch.randint(-1, 2, (count, 64, 4), generator=seeded())
+    return (steps.cumsum(1).clamp(-6, 6) + torch.tensor([72, 65, 58, 50])).tolist()
+
+
 class InformedPosterior(Posterior):
     """A `Posterior` that takes the known sites as clean."""
 

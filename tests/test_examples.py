@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
+
+from tests.helpers import walks
 
 EXAMPLES = Path(__file__).parents[1] / "docs/examples"
 
@@ -69,8 +70,7 @@ def test_the_grey_digits_in_a_tiny_form(tmp_path):
 
 def test_the_chorales_in_a_tiny_form(tmp_path):
     """Random walks in place of the chorales, which do not come with the package."""
-    steps = torch.randint(-1, 2, (42, 64, 4), generator=torch.Generator().manual_seed(0))
-    pieces = (steps.cumsum(1).clamp(-6, 6) + torch.tensor([72, 65, 58, 50])).tolist()
+    pieces = walks(42)
     (tmp_path / "x.json").write_text(json.dumps({"train": pieces[:40], "test": pieces[40:]}))
     found = run("chorales", data=str(tmp_path / "x.json"), folder=str(tmp_path), **TINY)
     assert found["chords_seen"] <= 1

@@ -18,8 +18,7 @@ def make_kernel(hold=0.0):
 
 @pytest.mark.parametrize("hold", [0.0, 0.5])
 def test_its_optimum_is_stationary_for_the_noisy_law_at_any_hold(hold):
-    """The law Σ_z p(z|x) q(y|x, z), by enumeration: detailed balance to rounding, and nothing
-    scores better in expectation (Gibbs' inequality, against random perturbations)."""
+    """The law Σ_z p(z|x) q(y|x, z), by enumeration: detailed balance to rounding."""
     p = torch.rand(8, generator=seeded(), dtype=torch.float64).softmax(0)
     noise, b = Uniform(2), torch.tensor([0.4], dtype=torch.float64)
     z = exact.states(2, (3,))

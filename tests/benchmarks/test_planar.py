@@ -8,10 +8,7 @@ import torch
 from benchmarks import pages, planar
 from benchmarks.planar_laws import BITS, LAWS
 from discrete_ca.metrics import HammingSimilarity, mmd_squared
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
+from tests.helpers import seeded
 
 
 def test_one_step_of_magnitude_flips_one_bit():
@@ -27,16 +24,16 @@ def test_one_step_of_magnitude_flips_one_bit():
 
 @pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
 def test_points_come_back_and_fit(law):
-    points = law.points(2000, generator())
+    points = law.points(2000, seeded())
     assert float((law.decode(law.encode(points)) - points).abs().max()) * law.scale <= 1.01
     assert float(points.abs().max()) * law.scale < 2**15 - 1
     assert 4 < 2**15 / law.scale < 8  # the literature's laws lie within 2 to 6
-    assert torch.equal(law.sample(5, generator(3)), law.sample(5, generator(3)))
+    assert torch.equal(law.sample(5, seeded(3)), law.sample(5, seeded(3)))
 
 
 def test_laws_lie_where_they_should():
     def points(name):
-        return LAWS[name].points(20_000, generator())
+        return LAWS[name].points(20_000, seeded())
 
     x, y = points("checkerboard").T / 2
     assert bool(((x.floor() + y.floor()) % 2 == 0).all())
@@ -51,7 +48,7 @@ def test_laws_lie_where_they_should():
 
 
 def test_the_measure_is_the_unbiased_one():
-    x, y = (law.sample(60, generator()) for law in (LAWS["moons"], LAWS["circles"]))
+    x, y = (law.sample(60, seeded()) for law in (LAWS["moons"], LAWS["circles"]))
     reference = planar.Reference(y)
     want = mmd_squared(x, y, HammingSimilarity(0.1)) / 1e-4
     assert reference.mmd(x[None]) == pytest.approx(want, rel=1e-4)
@@ -66,8 +63,8 @@ def test_the_measure_is_the_unbiased_one():
 def test_the_best_denoiser_is_bayes_rule():
     law, level, draws = LAWS["2spirals"], 0.3, 4000
     best = planar.BestDenoiser([law], [level], kept=2, draws=draws)
-    z = law.sample(draws, generator(7))[:, best.sites]
-    x = law.sample(6, generator(1))
+    z = law.sample(draws, seeded(7))[:, best.sites]
+    x = law.sample(6, seeded(1))
     out = best(x, torch.full((6,), level), torch.zeros(6, dtype=torch.long))
     own = planar.NOISE.log_likelihood(x, torch.full((6,), level))
     found = (out + own).softmax(-1)[..., 1]

@@ -9,6 +9,7 @@ import discrete_ca as dca
 from benchmarks import real_data
 from discrete_ca import runs
 from discrete_ca.data import made
+from tests.helpers import walks
 
 
 def test_rows_say_what_was_spent_and_what_came_of_it(tmp_path):
@@ -31,8 +32,7 @@ def test_rows_say_what_was_spent_and_what_came_of_it(tmp_path):
 
 
 def test_music_is_measured_as_pitches(tmp_path):
-    steps = torch.randint(-1, 2, (24, 64, 4), generator=torch.Generator().manual_seed(0))
-    pieces = (steps.cumsum(1).clamp(-6, 6) + torch.tensor([72, 65, 58, 50])).tolist()
+    pieces = walks(24)
     place = tmp_path / "songs.json"
     place.write_text(json.dumps({"train": pieces[:16], "test": pieces[16:]}))
     words = ["--quick", "--folder", str(tmp_path), "--only", "chorales", "--chorales", str(place)]

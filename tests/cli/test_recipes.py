@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-import torch
 
 from discrete_ca.cli import main
 from discrete_ca.data import load, load_continuous, load_scores, load_text
+from tests.helpers import walks
 
 TINY = [
     "--net.widths", "8", "--net.head-width", "8", "--net.width", "16", "--net.depth", "1",
@@ -24,8 +24,7 @@ def run(*words):
 def songs(tmp_path_factory):
     """Twenty pieces of four voices that walk at random, a third of them to test on."""
     path = tmp_path_factory.mktemp("recipes") / "songs.json"
-    steps = torch.randint(-1, 2, (20, 64, 4), generator=torch.Generator().manual_seed(0))
-    pieces = (steps.cumsum(1).clamp(-6, 6) + torch.tensor([72, 65, 58, 50])).tolist()
+    pieces = walks(20)
     path.write_text(json.dumps({"train": pieces[:13], "test": pieces[13:]}))
     return path
 

@@ -109,9 +109,7 @@ def test_the_chain_follows_the_label_more_but_not_by_the_tilted_law():
         pi = exact.stationary_distribution(P)
         return pi, exact.detailed_balance_residual(P, pi)
 
-    def tv(p, q):
-        return float((p - q).abs().sum() / 2)
-
+    tv = exact.total_variation
     tilted = laws[0] ** 3 * mixture**-2
     tilted = exact.noisy_law(tilted / tilted.sum(), kernel.corruption, shape, LEVEL)
     plain, _ = stationary(0.0)

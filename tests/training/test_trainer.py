@@ -460,29 +460,35 @@ def everything(trainer):
     }
 
 
+class Killed(Exception):
+    """Raised where a run is cut off."""
+
+
+def ends(trainer, folder, cut=None):
+    """Go on with what is in the folder; whether it came to its end, and was not cut off before."""
+    update = trainer._update
+
+    def watch(*given):
+        if trainer.step == cut:
+            raise Killed
+        return update(*given)
+
+    trainer._update = watch
+    try:
+        trainer.fit(resume=folder.exists())
+    except Killed:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("cuts", [(1,), (7, 19, 20, 21, 35), (20,), (39,)])
 def test_a_run_that_was_cut_off_ends_bit_for_bit_as_one_that_was_not(cuts, tmp_path):
     """Two parts and a data set of 4 batches an epoch, so that cuts fall into epochs and parts."""
 
-    class Killed(Exception):
-        pass
-
     def run(folder, cut=None):
         settings = config(steps=40, folder=str(folder), save_minutes=1e-9, seed=3)
         trainer = dca.Trainer(make_kernel(), dca.Schedule.default(), DATA, settings)
-        update = trainer._update
-
-        def watch(*batch):
-            if trainer.step == cut:
-                raise Killed
-            return update(*batch)
-
-        trainer._update = watch
-        try:
-            trainer.fit(resume=folder.exists())
-        except Killed:
-            return None
-        return trainer
+        return trainer if ends(trainer, folder, cut) else None
 
     whole = run(tmp_path / "whole")
     for cut in cuts:
@@ -497,15 +503,10 @@ def test_a_run_that_was_cut_off_ends_bit_for_bit_as_one_that_was_not(cuts, tmp_p
 
 
 class Rows:
-    """The examples of DATA one by one, counted; a source without a state of its own."""
-
-    def __init__(self):
-        self.read = 0
+    """The examples of DATA one by one; a source without a state of its own."""
 
     def __iter__(self):
-        for row in DATA:
-            self.read += 1
-            yield {"states": row}
+        return ({"states": row} for row in DATA)
 
 
 def streamed(**options):
@@ -522,24 +523,10 @@ def streamed(**options):
 def test_runs_on_data_that_are_not_in_memory_go_on_bit_for_bit(source, workers, tmp_path):
     """A stream of 64 examples in blocks of 2 batches, cut within a block and at a block's end."""
 
-    class Killed(Exception):
-        pass
-
     def run(folder, cut=None, workers=workers):
         settings = config(steps=15, folder=str(folder), save_minutes=1e-9, workers=workers)
         trainer = dca.Trainer(make_kernel(False), dca.Denoising(), source(), settings)
-        update = trainer._update
-
-        def watch(*given):
-            if trainer.step == cut:
-                raise Killed
-            return update(*given)
-
-        trainer._update = watch
-        try:
-            trainer.fit(resume=folder.exists())
-        except Killed:
-            pass
+        ends(trainer, folder, cut)
         return trainer
 
     whole = run(tmp_path / "whole", workers=0)
