@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import random
 import signal
 import statistics
@@ -78,7 +77,7 @@ class Child:
 
     def kill(self) -> None:
         """End it without a word."""
-        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.kill()
         self._ended()
         self.kills += 1
 
@@ -129,8 +128,7 @@ class Person:
 
     async def post(self, what: str, **body: Any) -> Any:
         """One change; its nodes are remembered."""
-        path = f"/api/sessions/{self.session}/{what}" if what else "/api/sessions"
-        answer = await self.client.post(path, json=body)
+        answer = await self.client.post(f"/api/sessions/{self.session}/{what}", json=body)
         if answer.status_code != 200:
             self.errors.append(f"{what}: {answer.status_code} {answer.text[:200]}")
             return None

@@ -23,6 +23,8 @@ from discrete_ca.data.sources import array_file, reading
 from discrete_ca.data.text import TEXTS
 from discrete_ca.errors import ConfigError, DataError
 
+DIGITS = {2: "binarized_mnist", 16: "mnist16"}
+"""MNIST's digits that come with the package, by their number of categories."""
 SUFFIXES = (".npz", ".npy", ".txt", ".png", ".gif")
 _DRAWN = (".png", ".gif")
 _NAMES = {int: "a whole number", float: "a number"}
@@ -162,15 +164,14 @@ def _of_split(
 
 
 def _digits(source: str, split: str, num_categories: int | None) -> Tensor:
-    names = {2: "binarized_mnist", 16: "mnist16"}
     if num_categories is None:
         return data.load_continuous("mnist16", split=split).states
-    if num_categories not in names:
+    if num_categories not in DIGITS:
         raise DataError(
             f"design was '{source}' and K = {num_categories}; allowed with MNIST digits: "
             "K = 2 or 16; else a file"
         )
-    return data.load(names[num_categories], split=split).states
+    return data.load(DIGITS[num_categories], split=split).states
 
 
 def _examples(

@@ -20,6 +20,8 @@ from torch import Tensor
 
 from discrete_ca.errors import CheckpointError
 
+Document = tuple[dict[str, Any], bytes]
+"""A JSON object, and the bytes that it was read from."""
 _SEAL = "sha256"  # one entry: safetensors orders several at random
 
 
@@ -77,11 +79,15 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: for a missing file, broken JSON or anything but an object.
     """
-    return _read_json(path)[0]
+    return read_document(path)[0]
 
 
-def _read_json(path: Path) -> tuple[dict[str, Any], bytes]:
-    """The object, and the bytes that it was read from."""
+def read_document(path: Path) -> Document:
+    """The JSON object in a file, and the bytes that it was read from.
+
+    Raises:
+        CheckpointError: as `read_json`.
+    """
     try:
         content = path.read_bytes()
         found = json.loads(content.decode("utf-8"))
@@ -92,13 +98,20 @@ def _read_json(path: Path) -> tuple[dict[str, Any], bytes]:
     return found, content
 
 
-def read_sealed(tensors_file: Path, json_file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_sealed(
+    tensors_file: Path, json_file: Path, document: Document | None = None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the JSON object.
+
+    Args:
+        tensors_file: holds the tensors, and the seal.
+        json_file: holds the JSON object.
+        document: what was read from `json_file` already; None reads it.
 
     Raises:
         CheckpointError: for files that are missing, damaged, or not the ones that were sealed.
     """
-    values, content = _read_json(json_file)
+    values, content = read_document(json_file) if document is None else document
     try:
         with safe_open(tensors_file, framework="pt") as file:
             seal = (file.metadata() or {}).get(_SEAL)

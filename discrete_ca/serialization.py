@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from discrete_ca.errors import CheckpointError
-from discrete_ca.sealed import read_json, read_sealed, write_sealed
+from discrete_ca.sealed import read_document, read_sealed, write_sealed
 
 PACKAGE = "discrete_ca"
 CONFIG_FILE = "config.json"
@@ -259,14 +259,15 @@ def load_module(
             do not fit, and code that is not trusted.
     """
     folder = Path(path)
-    config = read_json(folder / CONFIG_FILE)
+    document = read_document(folder / CONFIG_FILE)
+    config, _ = document
     if config.get("format") != 1:
         raise CheckpointError(f"'{folder}' has format {config.get('format')!r}; allowed: 1")
     recorded = config.get("args")
     unknown = set(given or ()) - set(recorded if isinstance(recorded, dict) else ())
     if unknown:
         raise CheckpointError(f"arguments {sorted(unknown)} are not among the saved ones")
-    tensors, config = read_sealed(folder / WEIGHTS_FILE, folder / CONFIG_FILE)
+    tensors, config = read_sealed(folder / WEIGHTS_FILE, folder / CONFIG_FILE, document)
     module = build(config, tensors, trust_code, given)
     weights = {k: v for k, v in tensors.items() if not k.startswith(_ARGUMENT)}
     dtypes = {v.dtype for v in weights.values() if v.is_floating_point()}

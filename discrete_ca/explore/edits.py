@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from discrete_ca.errors import DataError
-from discrete_ca.explore.operations import Made, Operation
+from discrete_ca.explore.operations import Made, Operation, flag
 from discrete_ca.explore.studio import Studio, as_array
 from discrete_ca.explore.tree import Node
 
@@ -82,8 +82,7 @@ class Paint(Operation, name="paint"):
     held: bool = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.held, bool):
-            raise TypeError(f"held was {self.held!r}; allowed: True or False")
+        flag(self.held, "held")
 
     def apply(self, studio: Studio, parents: Sequence[Node], generator: torch.Generator) -> Made:
         """The painted design.

@@ -76,6 +76,7 @@ class Tuner:
     seed: int = 0
     guidance: float = 0.0
     measured: dict[tuple[float, float | None], float] = field(default_factory=dict)
+    nfe: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         checks.positive(self.steps, "steps")
@@ -91,6 +92,7 @@ class Tuner:
                 guidance=self.guidance,
             )  # fmt: skip
             made = operation.apply(self.studio, [self.node], draws.keyed(self.seed, "knobs"))
+            self.nfe += made.nfe
             differ = made.designs != self.node.design
             self.measured[level, hold] = float(differ[:, ~self.node.locked].double().mean())
         return self.measured[level, hold]
@@ -117,7 +119,7 @@ class Tuner:
         """
         if not 0 < share < 1:
             raise ValueError(f"share was {share}; allowed: (0, 1), such as 1/5")
-        hold, before = self.studio.hold(hold), len(self.measured)
+        hold, before = self.studio.hold(hold), self.nfe
         tried: list[tuple[float, float, float | None]] = []  # how far off, level, hold
 
         def excess(level: float, hold: float | None) -> float:
@@ -142,8 +144,8 @@ class Tuner:
         else:
             bisect(LOWEST_LEVEL, 1.0, lambda b: excess(b, hold))
         _, level, found = min(tried, key=lambda each: each[0])
-        nfe = (len(self.measured) - before) * self.n * (self.steps + 1)
-        return Knobs(level, found, self.steps, self.changed(level, found), nfe)
+        changed = self.changed(level, found)
+        return Knobs(level, found, self.steps, changed, self.nfe - before)
 
 
 def strangeness(studio: Studio, designs: Tensor, seed: int = 0) -> float:

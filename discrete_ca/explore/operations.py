@@ -129,6 +129,16 @@ def bounded(value: int, name: str, most: int, least: int = 1) -> int:
     return found
 
 
+def flag(value: bool, name: str) -> None:
+    """Refuse anything but True and False: recipes come from files too.
+
+    Example:
+        >>> flag(True, "held")
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} was {value!r}; allowed: True or False")
+
+
 def encode(operation: Operation, arrays: dict[str, Tensor]) -> dict[str, Any]:
     """An operation as JSON; its tensors are put into `arrays`."""
     found: dict[str, Any] = {_NAME: operation.name}

@@ -13,7 +13,7 @@ from torch import Tensor
 from discrete_ca import chains, checks
 from discrete_ca.drawing import UNKNOWN
 from discrete_ca.errors import DataError
-from discrete_ca.explore.operations import MAX_DESIGNS, MAX_STEPS, Made, Operation, bounded
+from discrete_ca.explore.operations import MAX_DESIGNS, MAX_STEPS, Made, Operation, bounded, flag
 from discrete_ca.explore.selection import candidates_around
 from discrete_ca.explore.studio import Studio
 from discrete_ca.explore.tree import Node
@@ -43,8 +43,7 @@ class _Drawing(Operation):
             checks.probability(self.hold, "hold")
         if self.label is not None:
             bounded(self.label, "label", 1 << 31, least=0)
-        if not isinstance(self.draw, bool):
-            raise TypeError(f"draw was {self.draw!r}; allowed: True or False")
+        flag(self.draw, "draw")
         if not 0 <= self.guidance < math.inf or (self.guidance and self.label is None):
             raise ValueError(
                 f"guidance was {self.guidance}; allowed: a number >= 0, and 0 without a label"
@@ -55,10 +54,8 @@ class _Drawing(Operation):
         """How many designs it makes."""
         return self.n
 
-    def _labels(self, count: int, studio: Studio) -> Tensor | None:
-        if self.label is None:
-            return None
-        return torch.full((count,), self.label, device=studio.device)
+    def _labels(self, studio: Studio) -> Tensor | None:
+        return None if self.label is None else torch.tensor([self.label], device=studio.device)
 
     def _common(self, generator: torch.Generator) -> dict[str, Any]:
         """What every chain is told."""
@@ -161,8 +158,7 @@ class FromSketch(_Annealed, name="sketch", parents=(0, 0)):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.held, bool):
-            raise TypeError(f"held was {self.held!r}; allowed: True or False")
+        flag(self.held, "held")
 
     def apply(self, studio: Studio, parents: Sequence[Node], generator: torch.Generator) -> Made:
         """Inpaint what is open."""
@@ -198,7 +194,7 @@ class Walk(_Stationary, name="walk"):
     def apply(self, studio: Studio, parents: Sequence[Node], generator: torch.Generator) -> Made:
         """Run the chain, reading out on the way."""
         (node,) = parents
-        known, label = studio.known(node), self._labels(1, studio)
+        known, label = studio.known(node), self._labels(studio)
         states, designs = [], []
         with studio.set(self.hold, self.guidance) as kernel:
             x = studio.noisy(node, self.level, generator)
@@ -232,7 +228,7 @@ class Propose(_Stationary, name="propose"):
             x = studio.noisy(node, self.level, generator)
             found = candidates_around(
                 kernel, x, self.n, self.level, steps=self.steps, draw=self.draw,
-                label=self._labels(1, studio), known=studio.known(node), generator=generator,
+                label=self._labels(studio), known=studio.known(node), generator=generator,
             )  # fmt: skip
         designs = torch.where(node.locked, node.design, found.designs[0].cpu())
         nfe = self.steps * (1 + self.n) + self.n

@@ -159,10 +159,10 @@ class Session(Workspace):
                 "guidance": guidance,
             }
         )
+        whole = proposals.Variants(n=n, **settings)  # refused as a whole, before any is drawn
         pick = self.tree.picked if node is None else None
         if pick is None or len(pick.ids) == 1:
-            return self.do(proposals.Variants(n=n, **settings), [self.node(node)])
-        whole = proposals.Variants(n=n, **settings)  # refused as a whole, before any is drawn
+            return self.do(whole, [self.node(node)])
         self.tree.room(whole.count)
         return [
             made

@@ -24,7 +24,7 @@ from discrete_ca.errors import CheckpointError
 from discrete_ca.explore import operations
 from discrete_ca.explore.studio import MAX_SITES
 from discrete_ca.explore.tree import MAX_NODES, Node, Pick, Recipe, Tree
-from discrete_ca.sealed import flush, read_json, read_sealed, write_sealed
+from discrete_ca.sealed import flush, read_document, read_sealed, write_sealed
 
 SESSION_FILE, LOCK = "session.json", ".lock"
 FORMAT = 1
@@ -95,7 +95,8 @@ def load(path: str | Path) -> Record:
     """
     folder = Path(path)
     _small_enough(folder / SESSION_FILE, MAX_JSON_BYTES)
-    found = read_json(folder / SESSION_FILE)
+    document = read_document(folder / SESSION_FILE)
+    found, _ = document
     if found.get("format") != FORMAT:
         raise CheckpointError(
             f"session '{folder}' has format {found.get('format')!r}; allowed: {FORMAT}"
@@ -105,7 +106,7 @@ def load(path: str | Path) -> Record:
         raise CheckpointError(f"session '{folder}' has arrays {number!r:.40}; allowed: a number")
     place = _arrays_file(folder, number)
     _small_enough(place, MAX_ARRAY_BYTES)
-    arrays, values = read_sealed(place, folder / SESSION_FILE)
+    arrays, values = read_sealed(place, folder / SESSION_FILE, document)
     try:
         return _record(values, arrays)
     except CheckpointError as error:

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, cast
 
 import torch
@@ -32,7 +33,6 @@ class Studio:
         num_categories: K; None for that of the kernel's corruption.
 
     Attributes:
-        checksum: names the kernel; see `kernel_checksum`.
         watch: sees every evaluation, for showing a chain while it goes on or ending it; None.
 
     Raises:
@@ -69,8 +69,12 @@ class Studio:
             self.num_categories if noise is None else noise.num_states,
             int(getattr(kernel, "num_states", 0)),
         )
-        self.checksum = kernel_checksum(kernel)
         self.watch: Watch | None = None
+
+    @cached_property
+    def checksum(self) -> str:
+        """Names the kernel as it was when this was first asked; see `kernel_checksum`."""
+        return kernel_checksum(self.kernel)
 
     @property
     def device(self) -> torch.device:

@@ -181,7 +181,6 @@ class Served:
         """Nodes with their designs, by id, after one; `more` says whether others follow."""
         with self.shelf.using(session_id) as entry, entry.lock:
             found = [node for node in entry.session.tree if node.id > after]
-        found = sorted(found, key=lambda node: node.id)
         return {
             "nodes": nodes_of(found[:count], self.studio.num_categories),
             "more": len(found) > count,

@@ -20,7 +20,7 @@ from discrete_ca.explore import Node, Operation, Studio
 from discrete_ca.explore.knobs import Tuner
 from discrete_ca.explore.watching import Watch
 from discrete_ca.server import forms
-from discrete_ca.server.jobs import Busy, Cancelled, Desk, Ended, Frame, Mailbox
+from discrete_ca.server.jobs import Busy, Cancelled, Desk, Ended, Frame, Job, Mailbox
 from discrete_ca.server.packing import nodes_of, packed, state_of
 from discrete_ca.server.shelf import Missing, OpenSession, Shelf
 
@@ -53,16 +53,11 @@ class Drawings:
         operation = kind(**values, **more)
         entry, release = await asyncio.to_thread(self._hold, session_id)
 
-        def draw(watch: Watch) -> Any:
-            studio = entry.session.studio
+        def draw() -> Any:
             with entry.lock:
                 entry.session.tree.room(operation.count)
                 given = [entry.session.node(i) for i in parents]
-            studio.watch = watch
-            try:
-                return entry.session.draft(operation, given)
-            finally:
-                studio.watch = None
+            return entry.session.draft(operation, given)
 
         def keep(draft: Any) -> dict[str, Any]:
             with entry.lock:
@@ -70,60 +65,13 @@ class Drawings:
                     made = session.take(draft)
                 return news_of(entry, made)
 
-        return await self._run(session_id, draw, keep, release, operation)
-
-    async def measure(
-        self, session_id: str, form: Any, n: int, measure: Callable[[Tuner], dict[str, Any]]
-    ) -> Response:
-        """Measure what settings do, as a job like a drawing."""
-        entry, release = await asyncio.to_thread(self._hold, session_id)
-
-        def draw(watch: Watch) -> Any:
-            with entry.lock:
-                node = entry.session.node(form.node)
-                tuner = entry.session.tuner(
-                    node, steps=form.steps, n=n, label=form.label, guidance=form.guidance
-                )
-            studio = entry.session.studio
-            studio.watch = watch
-            try:
-                return measure(tuner)
-            finally:
-                studio.watch = None
-
-        return await self._run(session_id, draw, lambda found: found, release, None)
-
-    def _hold(self, session_id: str) -> tuple[OpenSession, Callable[[], None]]:
-        """A session that stays open until it is released."""
-        stack = contextlib.ExitStack()
-        return stack.enter_context(self.shelf.using(session_id)), stack.close
-
-    async def _run(
-        self,
-        session_id: str,
-        draw: Callable[[Watch], Any],
-        keep: Callable[[Any], dict[str, Any]],
-        release: Callable[[], None],
-        operation: Operation | None,
-    ) -> Response:
-        """Hand a job in and answer: a stream for drawings, one object for measurements."""
-        mailbox = Mailbox()
-        try:
-            job = self.desk.begin(session_id, draw, keep, mailbox, release)
-        except Busy:
-            release()
-            raise
-        news = await mailbox.get()
-        while operation is None and isinstance(news, Frame):
-            news = await mailbox.get()
-        if isinstance(news, Ended) and news.error is not None:
-            raise news.error
-        if operation is None:
-            assert isinstance(news, Ended)
-            return JSONResponse(news.result)
+        job, mailbox = self._begin(session_id, draw, keep, entry, release)
+        first = await mailbox.get()
+        if isinstance(first, Ended) and first.error is not None:
+            raise first.error
 
         async def events() -> AsyncIterator[str]:
-            found = news
+            found = first
             try:
                 while isinstance(found, Frame):
                     yield _event("frame", self._frame(found, operation))
@@ -133,6 +81,57 @@ class Drawings:
                 job.cancel()
 
         return StreamingResponse(events(), media_type="text/event-stream")
+
+    async def measure(
+        self, session_id: str, form: Any, n: int, measure: Callable[[Tuner], dict[str, Any]]
+    ) -> Response:
+        """Measure what settings do, as a job like a drawing."""
+        entry, release = await asyncio.to_thread(self._hold, session_id)
+
+        def draw() -> Any:
+            with entry.lock:
+                node = entry.session.node(form.node)
+                tuner = entry.session.tuner(
+                    node, steps=form.steps, n=n, label=form.label, guidance=form.guidance
+                )
+            return measure(tuner)
+
+        _, mailbox = self._begin(session_id, draw, lambda found: found, entry, release)
+        while isinstance(news := await mailbox.get(), Frame):
+            pass
+        if news.error is not None:
+            raise news.error
+        return JSONResponse(news.result)
+
+    def _hold(self, session_id: str) -> tuple[OpenSession, Callable[[], None]]:
+        """A session that stays open until it is released."""
+        stack = contextlib.ExitStack()
+        return stack.enter_context(self.shelf.using(session_id)), stack.close
+
+    def _begin(
+        self,
+        session_id: str,
+        draw: Callable[[], Any],
+        keep: Callable[[Any], Any],
+        entry: OpenSession,
+        release: Callable[[], None],
+    ) -> tuple[Job, Mailbox]:
+        """Hand a job in; while it draws, its session's studio is watched."""
+
+        def watched(watch: Watch) -> Any:
+            studio = entry.session.studio
+            studio.watch = watch
+            try:
+                return draw()
+            finally:
+                studio.watch = None
+
+        mailbox = Mailbox()
+        try:
+            return self.desk.begin(session_id, watched, keep, mailbox, release), mailbox
+        except Busy:
+            release()
+            raise
 
     def _frame(self, frame: Frame, operation: Operation) -> dict[str, Any]:
         """A frame as an event; a walk shows one design after another."""

@@ -76,9 +76,11 @@ class Guard:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
-        headers = {key.decode("latin-1").lower(): value for key, value in scope["headers"]}
-        texts = {key: value.decode("latin-1") for key, value in headers.items()}
-        refused = self._refused(scope, texts)
+        headers = {
+            key.decode("latin-1").lower(): value.decode("latin-1")
+            for key, value in scope["headers"]
+        }
+        refused = self._refused(scope, headers)
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":

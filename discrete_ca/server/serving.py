@@ -18,6 +18,7 @@ from discrete_ca import data
 from discrete_ca.data.sources import array_file
 from discrete_ca.errors import ConfigError, DataError
 from discrete_ca.explore import Studio
+from discrete_ca.files import DIGITS
 from discrete_ca.metrics import PitchCoding
 from discrete_ca.runs import SavedRun
 from discrete_ca.server.app import create_app
@@ -27,7 +28,6 @@ from discrete_ca.server.shelf import Shelf
 
 _ANY = ("0.0.0.0", "::")
 _MOST_CONNECTIONS = 512
-_DIGITS = {2: "binarized_mnist", 16: "mnist16"}
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def serve(app: Any, address: Address, tell: Callable[[str], None] = print) -> No
 
 def _digits(studio: Studio) -> Tensor:
     """MNIST's test digits where they fit, else nothing."""
-    name = _DIGITS.get(studio.num_categories)
+    name = DIGITS.get(studio.num_categories)
     if name is None or studio.shape != (28, 28):
         return torch.zeros((0, *studio.shape), dtype=torch.long)
     return data.load(name, split="test").states

@@ -72,10 +72,7 @@ export function render() {
   $("results").replaceChildren(...nodes.map((node, i) => cardOf(node, i, nodes.length)));
 }
 
-export const label = (operation) => ({
-  variants: "variants", walk: "walk", inpaint: "redraw", blend: "blend", noise: "noise", begin: "begin",
-  paint: "paint", lock: "lock", unlock: "unlock", sketch: "sketch",
-})[operation] || operation;
+export const label = (operation) => (operation === "inpaint" ? "redraw" : operation);
 
 function cardOf(node, i, n) {
   const parent = store.nodes.get(node.parents[0]);

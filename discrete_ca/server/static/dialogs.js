@@ -1,8 +1,8 @@
 // What opens over the page: beginning, comparing, exporting, sessions, help.
 
 import * as api from "./api.js";
-import { changed, design, percent } from "./arrays.js";
-import { $, make, say } from "./dom.js";
+import { design, percent } from "./arrays.js";
+import { $, colour, make, say } from "./dom.js";
 import { annealed } from "./knobs.js";
 import { change, create, open, path, picked, store } from "./store.js";
 
@@ -106,27 +106,25 @@ export function compare() {
   const ids = store.chosen.size >= 2 ? [...store.chosen].slice(-2) : [store.nodes.get(picked()?.id)?.parents[0], picked()?.id];
   const [one, other] = ids.map((id) => store.nodes.get(id));
   if (!one || !other) return say("Tick two designs to compare them", true);
-  const share = changed(one.design, other.design, null);
   const differ = one.design.reduce((sum, value, i) => sum + (value !== other.design[i]), 0);
   $("compare-body").replaceChildren(...[[one, other], [other, one]].map(([node, base]) => {
     const picture = grid.face(node.design, undefined, base.design);
     if (picture instanceof HTMLCanvasElement && !grid.long) outlineDifferences(picture, node, base);
     return make("figure", {}, picture, make("figcaption", {}, `Design ${node.id}${node.note ? `: ${node.note}` : ""}`));
   }));
-  $("compare-facts").textContent = `${differ} of ${one.design.length} cells differ (${percent(share)})${grid.long ? "" : "; each of them has a dot"}.`;
+  $("compare-facts").textContent = `${differ} of ${one.design.length} cells differ (${percent(differ / one.design.length)})${grid.long ? "" : "; each of them has a dot"}.`;
   $("compare-dialog").showModal();
 }
 
 function outlineDifferences(canvas, node, base) {
-  const small = document.createElement("canvas");
-  grid.face(node.design, small);
+  const small = grid.face(node.design);
   const cell = Math.max(6, Math.floor(420 / grid.columns));
   canvas.width = grid.columns * cell;
   canvas.height = grid.rows * cell;
   const context = canvas.getContext("2d");
   context.imageSmoothingEnabled = false;
   context.drawImage(small, 0, 0, canvas.width, canvas.height);
-  context.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--accent");
+  context.fillStyle = colour("--accent");
   for (let y = 0; y < grid.rows; y++) {
     for (let x = 0; x < grid.columns; x++) {
       if (grid.cellsAt(x, y).every((i) => node.design[i] === base.design[i])) continue;

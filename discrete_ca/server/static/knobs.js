@@ -96,7 +96,7 @@ function changed() {
   expect();
 }
 
-const keyOf = (node) => [node.id, knobs.level, knobs.hold, knobs.steps, ...Object.values(loud())].join();
+const keyOf = (node) => [node.key, knobs.level, knobs.hold, knobs.steps, ...Object.values(loud())].join();
 
 /** Measure, a moment after the last change, what variants would change; a drawing goes first. */
 export function expect() {

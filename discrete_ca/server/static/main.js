@@ -40,10 +40,7 @@ async function draw(operation, body) {
       if (store.drawing !== own) return;
       cards.showFrame(frame.first, frame.designs.map((text) => decode(text, store.model.num_categories)), base);
       progress(frame.done / frame.of);
-      if (first === null) {
-        first = performance.now() - begun;
-        document.body.dataset.firstFrame = first.toFixed(0);
-      }
+      first ??= performance.now() - begun;
     }, own.signal);
     if (store.drawing === own) finish();
     const ids = news.nodes.map((node) => node.id);
@@ -55,8 +52,8 @@ async function draw(operation, body) {
     if (store.drawing !== own) return;
     finish();
     tell();
-    if (error.name !== "AbortError" && error.status !== 409) say(error.message, true);
-    else if (error.status === 409 && !/another was asked/.test(error.message)) say(error.message, true);
+    const gaveWay = error.status === 409 && /another was asked/.test(error.message);
+    if (error.name !== "AbortError" && !gaveWay) say(error.message, true);
   }
   knobs.resume();
 }
@@ -262,8 +259,8 @@ function render() {
   }, icon(n <= node.stars ? "star-on" : "star"))) : []));
   $("play").hidden = store.model.kind !== "music" || !node;
   if (node) {
-    if (editor.shownId !== node.id) editor.marked.clear();
-    editor.shownId = node.id;
+    if (editor.shownKey !== node.key) editor.marked.clear();
+    editor.shownKey = node.key;
     editor.show(node.design, node.locked);
   }
   $("editor").classList.toggle("empty", !node);

@@ -26,6 +26,7 @@ const sites = () => store.model.shape.reduce((a, b) => a * b, 1);
 function take(node) {
   const found = {
     ...node,
+    key: `${store.id}/${node.id}`, // ids count from 1 in every session
     design: design(node.design, store.model.num_categories),
     locked: cells(node.locked, sites()),
   };

@@ -5,7 +5,7 @@ import { face, label, pickNode, words } from "./cards.js";
 import { show, store } from "./store.js";
 
 const BY_HAND = new Set(["paint", "lock", "unlock"]);
-const faces = new Map(); // by node id: pictures are made once
+const faces = new Map(); // by node key: pictures are made once
 const MOST = 1200;
 
 let long = false;
@@ -83,7 +83,7 @@ function row(nodes, children) {
 }
 
 function leaf(node, isParent) {
-  if (!faces.has(node.id)) faces.set(node.id, face(node.design, store.nodes.get(node.parents[0])?.design));
+  if (!faces.has(node.key)) faces.set(node.key, face(node.design, store.nodes.get(node.parents[0])?.design));
   const isPicked = store.state.picked.includes(node.id);
   const text = `Design ${node.id}, ${label(node.operation)}, ${words(node)}${node.stars ? ", starred" : ""}${node.note ? `, ${node.note}` : ""}`;
   const star = node.stars ? icon("star-on") : null;
@@ -95,5 +95,5 @@ function leaf(node, isParent) {
       show(node);
       pickNode(node);
     } },
-  }, faces.get(node.id), star);
+  }, faces.get(node.key), star);
 }
