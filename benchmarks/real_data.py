@@ -159,7 +159,7 @@ def measured(
     write_json(folder / runs.RUN_FILE, about)
     saved = runs.load_run(folder)
     comparison = runs.build_comparison(
-        saved, kind=case.kind, split=case.split, coding=_coding(examples.name)
+        saved, kind=case.kind, split=case.split, coding=metrics.PitchCoding.of_scores(examples.name)
     )
     count = min(case.samples, len(comparison.real))
     z, info = dca.sample(
@@ -178,12 +178,6 @@ def measured(
 
 TEXTS = {"whole_shapes": f"whole shapes, each site within {NEAR} levels (share)"}
 """Measures of this benchmark alone, in words."""
-
-
-def _coding(name: str) -> metrics.PitchCoding | None:
-    """What categories of music mean, by the name of the data."""
-    _, found, lowest = name.rpartition("lowest ")
-    return metrics.PitchCoding(int(lowest) - 1, rest=0) if found else None
 
 
 def settings_of(name: str, case: Case, given: Any) -> RunConfig | None:

@@ -158,7 +158,7 @@ def _of_split(
         return data.load_continuous(own, split).states
     if Path(own).suffix.lower() == ".json":
         return data.load_scores(own, split, shape[-1]).states
-    if own == "shapes" or (num_categories == 256 and Path(own).is_dir()):
+    if own == "shapes" or (own and num_categories == 256 and Path(own).is_dir()):
         return data.load(own, split).states
     return _digits(source, split, num_categories)
 

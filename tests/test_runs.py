@@ -482,3 +482,28 @@ def test_settings_are_free_until_something_was_trained(tmp_path):
         runs.remember(tmp_path, second)
     runs.remember(tmp_path, second, anew=True)
     assert runs.remembered(tmp_path) == second
+
+
+def text_run(folder, best=False):
+    """A finished run on text: model/ with its tokenizer, run.json, and best/ without one."""
+    text = dca.data.load_text(["to be or not to be"], length=5)
+    net = dca.nn.MLP(text.num_categories, text.num_categories, shape=(5,), width=8)
+    kernel = dca.CategoricalNoiseKernel(net, dca.corruption.Uniform(text.num_categories))
+    runs.save_model(folder, kernel, text)
+    (folder / runs.RUN_FILE).write_text('{"data": {"shape": [5]}}')
+    if best:
+        kernel.save_pretrained(folder / "best")
+    return text.tokenizer
+
+
+def test_the_best_weights_of_a_text_run_are_shared_with_its_tokenizer(tmp_path):
+    words = text_run(tmp_path / "run", best=True)
+    (tmp_path / "shared").mkdir()
+    runs.write_shared(tmp_path / "run/best", "user/name", tmp_path / "shared")
+    shared = runs.load_run(tmp_path / "shared").tokenizer
+    assert shared.to_dict() == words.to_dict()
+
+
+def test_a_run_may_be_called_best(tmp_path):
+    text_run(tmp_path / "best")
+    assert runs.load_run(tmp_path / "best").shape == (5,)

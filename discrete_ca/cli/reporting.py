@@ -42,7 +42,7 @@ class Eval:
     """The split of the run's data to compare with; else the test set of binarized MNIST, the
     examples that the run held out, or half of what it was trained on."""
     kind: str | None = None
-    """digits, images, tokens or chorales; else what the data look like."""
+    """digits, images, tokens, points or chorales; else what the data look like."""
     lowest: int = 0
     """Of chorales: the MIDI pitch of category 0."""
     rest: int | None = None

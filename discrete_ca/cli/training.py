@@ -16,14 +16,12 @@ import tyro
 
 from discrete_ca import runs
 from discrete_ca.cli.terminal import best_device, console
-from discrete_ca.data import Examples
 from discrete_ca.data.loading import NAMES
 from discrete_ca.errors import ConfigError
 from discrete_ca.runs import RunConfig
 from discrete_ca.sealed import write_json
 from discrete_ca.serialization import CONFIG_FILE
 from discrete_ca.training import Trainer
-from discrete_ca.training.batches import Batches
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class Train:
         if first:
             console.print(f"{examples}: {count:,} parameters.")
         if self.dry_run:
-            _dry_run(run, trainer, examples)
+            _dry_run(run, trainer)
             return
         begun = trainer.has_state()
         if self.resume or not begun:  # else it is refused, and its settings stay
@@ -98,10 +96,10 @@ def _with_whole_paths(run: RunConfig) -> RunConfig:
     return dataclasses.replace(run, data=dataclasses.replace(run.data, **whole))
 
 
-def _dry_run(run: RunConfig, trainer: Trainer, examples: Examples) -> None:
+def _dry_run(run: RunConfig, trainer: Trainer) -> None:
     """The settings, and what a step costs, from a few steps of each phase."""
     console.print_json(json.dumps(run.to_dict()))
-    batches = Batches(examples, run.train.batch_size, run.train.seed)
+    batches = trainer.batches
     seconds, kept = [], 0
     for phase in trainer.schedule.phases:
         part = trainer.start_part(phase)

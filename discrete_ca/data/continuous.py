@@ -185,7 +185,7 @@ def load_continuous(
         raw = array_file(path, states_key, label_key)
         states, bounds = as_numbers(raw.values, value_range)
         return ContinuousData(states, raw.labels, path.stem, bounds)
-    if source in loading.POINTS:
+    if isinstance(source, str) and source in loading.POINTS:
         points, labels = loading.POINTS[source](split)
         states, bounds = as_numbers(points, value_range)
         return ContinuousData(states, labels, source, bounds)

@@ -106,7 +106,7 @@ def load(
         if transform.num_categories is None:
             transform = Transform(binarize=8)
 
-    values, labels, made, label_names = raw
+    values, labels, num_values, label_names = raw
     if not in_memory:
         if isinstance(values, Tensor):
             raise DataError(
@@ -116,10 +116,10 @@ def load(
         return MappedData(values, num_categories, labels, name, label_names, transform)
     if not isinstance(values, Tensor):
         values = values[np.arange(len(values))]
-    transform = transform.within(made)
+    transform = transform.within(num_values)
     states = transform(values, generator)
     if num_categories is None:
-        num_categories = transform.num_categories or made
+        num_categories = transform.num_categories or num_values
     return DiscreteData(states, num_categories, labels, name, label_names=label_names)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -38,7 +38,7 @@ class MappedData(DiscreteData):
         label_names: what each label is called, where that is known.
         transform: what makes the values categories.
         present: which sites are data and not padding, booleans (N, *S) on disk as `rows` are, or
-            None for all. It is gone through once, when the data are opened.
+            None for all. It is gone through when the data are opened.
 
     Raises:
         DataError: as `DiscreteData`; for pictures, when a batch is read.
@@ -96,10 +96,13 @@ class MappedData(DiscreteData):
 
     def _highest(self) -> int:
         """The largest state of all, from one pass in pieces."""
+        return max(self._read(piece)[1] for piece in self._pieces())
+
+    def _pieces(self) -> Iterator[NDArray[np.int64]]:
+        """All places, in pieces that fit in memory."""
         step = max(1, _PIECE_BYTES // (8 * max(1, math.prod(self.shape))))
-        starts = range(0, len(self), step)
-        pieces = (np.arange(start, min(start + step, len(self))) for start in starts)
-        return max(self._read(piece)[1] for piece in pieces)
+        for first in range(0, len(self), step):
+            yield np.arange(first, min(first + step, len(self)))
 
     @property
     def states(self) -> Tensor:
@@ -146,12 +149,11 @@ class _Present:
         if (len(self._data), *self._data.shape) != shape:
             found = (len(self._data), *self._data.shape)
             raise DataError(f"present has shape {found}; allowed: {shape}")
-        step = max(1, _PIECE_BYTES // (8 * max(1, math.prod(shape[1:]))))
-        for first in range(0, len(self._data), step):
-            some = self[first : first + step].flatten(1).any(1)
+        for piece in self._data._pieces():
+            some = self[piece].flatten(1).any(1)
             if not bool(some.all()):
                 raise DataError(
-                    f"present is False at every site of example {first + int((~some).nonzero()[0])}"
+                    f"present is False at every site of example {piece[int((~some).nonzero()[0])]}"
                     "; allowed: at least one site an example"
                 )
 

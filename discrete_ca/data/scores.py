@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from discrete_ca.data.dataset import DiscreteData
-from discrete_ca.data.sources import reading
+from discrete_ca.data.sources import reading, window_step
 from discrete_ca.errors import DataError, unknown_name
 
 _HIGHEST = 127  # MIDI pitch
@@ -46,10 +46,7 @@ def load_scores(
         >>> data, data[0].tolist()
         (DiscreteData('songs, lowest 60', N=1, shape=(2, 2), ...labels=False), [[5, 5], [1, 1]])
     """
-    step = length if stride is None else stride
-    for key, value in (("length", length), ("stride", step)):
-        if isinstance(value, bool) or value < 1:
-            raise DataError(f"{key} was {value}; allowed: a whole number >= 1")
+    step = window_step(length, stride)
     path = Path(source).expanduser()
     with reading(path):
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -154,3 +154,20 @@ def _number(value: object, name: str) -> Tensor:
     if isinstance(value, np.ndarray):
         return as_tensor(value, name)
     raise DataError(f"{name} are a {type(value).__name__}; allowed: an array or a tensor")
+
+
+def window_step(length: int, stride: int | None) -> int:
+    """Steps from a window to the next; None for its length. Both are checked.
+
+    Raises:
+        DataError: for a length or stride below 1.
+
+    Example:
+        >>> window_step(8, None), window_step(8, 2)
+        (8, 2)
+    """
+    step = length if stride is None else stride
+    for key, value in (("length", length), ("stride", step)):
+        if isinstance(value, bool) or value < 1:
+            raise DataError(f"{key} was {value}; allowed: a whole number >= 1")
+    return step

@@ -97,12 +97,13 @@ class StreamedData:
             if first is None:
                 raise DataError("it gives no examples; allowed: at least one")
             keys = choose_keys(list(first), states_key, label_key, name, likely=tables.LIKELY)
-            self._states_key, self._label_key = keys
+            states_key, self._label_key = keys
             if self._label_key is not None and np.all(np.asarray(first[self._label_key]) == -1):
                 self._label_key = None  # the Hub's mark of a split without labels
-            values = as_tensor(_array(first[self._states_key])[None], "states")
+            values = as_tensor(_array(first[states_key])[None], "states")
         made = 2 if values.dtype == torch.bool else None
-        if _is_picture(first[self._states_key]) and made is None:
+        picture = _is_picture(first[states_key])
+        if picture and made is None:
             made = 256
         features = getattr(source, "features", None)
         self.label_names = tables.label_names(features, self._label_key)
@@ -116,8 +117,7 @@ class StreamedData:
             )
         self.num_categories = categories(num_categories or made, highest)
         self.shape = tuple(states.shape[1:])
-        read = [key for key in (self._states_key, self._label_key) if key is not None]
-        picture = _is_picture(first[self._states_key])
+        read = [key for key in (states_key, self._label_key) if key is not None]
         chunk = min(buffer, _PICTURES if picture else _NUMBERS)
         self._passes = Passes(source, read, chunk, arrays=not picture, name=name)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from discrete_ca.data import embedded
 from discrete_ca.data.dataset import DiscreteData, narrowest
-from discrete_ca.data.sources import reading
+from discrete_ca.data.sources import reading, window_step
 from discrete_ca.data.tokenizers import (
     Bytes,
     Characters,
@@ -73,10 +73,7 @@ def load_text(
         >>> names.present.sum(1), names.tokenizer.decode(names[0])
         (tensor([3, 4, 1]), 'ada')
     """
-    step = length if stride is None else stride
-    for key, value in (("length", length), ("stride", step)):
-        if isinstance(value, bool) or value < 1:
-            raise DataError(f"{key} was {value}; allowed: a whole number >= 1")
+    step = window_step(length, stride)
     if pad and stride is not None:
         raise DataError(f"stride was {stride} with pad=True; allowed: None")
     texts, found = _documents(source, split)

@@ -45,6 +45,17 @@ class PitchCoding:
     lowest: int = 0
     rest: int | None = None
 
+    @classmethod
+    def of_scores(cls, name: str) -> PitchCoding | None:
+        """The coding of data that `data.load_scores` named, by their name; None for others.
+
+        Example:
+            >>> PitchCoding.of_scores("songs, lowest 36"), PitchCoding.of_scores("text")
+            (PitchCoding(lowest=35, rest=0), None)
+        """
+        _, found, lowest = name.rpartition("lowest ")
+        return cls(int(lowest) - 1, rest=0) if found else None
+
     def pitches(self, z: Tensor) -> Tensor:
         """Categories, long, any shape, to MIDI pitches, -1 for a rest."""
         found = z + self.lowest

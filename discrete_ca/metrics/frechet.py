@@ -15,9 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from discrete_ca.metrics.features import Extractor, extract, feature_rows, same_width
-
-__all__ = ["Extractor", "extract", "frechet_distance", "gaussian_distance", "gaussian_fit"]
+from discrete_ca.metrics.features import Extractor, feature_rows, same_width
 
 
 def gaussian_fit(features: Tensor, name: str = "features") -> tuple[Tensor, Tensor]:

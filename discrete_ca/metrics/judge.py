@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from discrete_ca import checks
 from discrete_ca.errors import CheckpointError
-from discrete_ca.metrics.frechet import extract, frechet_distance
+from discrete_ca.metrics.features import extract
+from discrete_ca.metrics.frechet import frechet_distance
 
 SIDE = 28
 """Height and width of the images that the judge takes."""

@@ -146,7 +146,8 @@ def load_run(path: str | Path, trust_code: bool = False, revision: str | None = 
             f"discrete-ca train {folder} --resume"
         )
     kernel = load_kernel(place, trust_code)
-    told = folder.parent if folder.name == BEST else folder  # the best weights of a run
+    own = folder.name != BEST or (folder / RUN_FILE).exists()
+    told = folder if own else folder.parent  # the best weights of a run
     about = read_json(told / RUN_FILE) if (told / RUN_FILE).exists() else {}
     facts = about.get("data", {})
     try:

@@ -213,4 +213,5 @@ def _examples(saved: SavedRun, kind: str, split: str | None, seed: int) -> _Exam
         name = f"half of what was trained on: {len(rest):,}"
         return _Examples(rest, name, real, trained, None)
     where = "held out" if split is None else f"{unseen.name}, {split}"
-    return _Examples(unseen.states, f"{where}: {len(unseen):,}", trained, trained, unseen.states)
+    states = unseen.states  # read, or widened, once
+    return _Examples(states, f"{where}: {len(unseen):,}", trained, trained, states)

@@ -13,7 +13,7 @@ from discrete_ca.data.loading import NAMES
 from discrete_ca.errors import CheckpointError
 from discrete_ca.runs.folder import SavedRun, load_run, model_folder
 from discrete_ca.sealed import read_json, write_json
-from discrete_ca.serialization import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE
+from discrete_ca.serialization import CONFIG_FILE, WEIGHTS_FILE
 
 
 def write_shared(
@@ -41,9 +41,10 @@ def write_shared(
             f"license was {license!r}; allowed: None, since {own} is sent as it is"
         )
     saved = load_run(source, trust_code)
-    for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE):
-        if name != TOKENIZER_FILE or saved.tokenizer is not None:
-            shutil.copyfile(model_folder(source) / name, folder / name)
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        shutil.copyfile(model_folder(source) / name, folder / name)
+    if saved.tokenizer is not None:  # of best weights it lies in the run's model/
+        saved.tokenizer.save(folder)
     about = _without_places(saved.about)
     if about:
         write_json(folder / hub.RUN_FILE, about)

@@ -27,6 +27,8 @@ def build_observers(
         examples: what is trained on.
         held_out: what is not.
     """
+    if not config.train.observe_every:
+        return []  # nothing would look
     seed = config.train.seed
     found: list[Observer] = []
     if config.kernel.kind in KERNELS:

@@ -35,7 +35,7 @@ def main(data: str, minutes: float = 3.0, folder: str = ".", width: int = 128) -
     """Train, compose, harmonise a soprano; returns measures of the samples beside real music's."""
     torch.manual_seed(0)
     songs, test = (dca.data.load_scores(data, split, stride=16) for split in ("train", "test"))
-    coding = metrics.PitchCoding(int(songs.name.split()[-1]) - 1, rest=0)
+    coding = metrics.PitchCoding.of_scores(songs.name)
     k, voices = songs.num_categories, songs.shape[0]
     net = dca.nn.Transformer(k, k, channels=voices, width=width, depth=4, known=True)
     kernel = dca.CategoricalNoiseKernel(net, dca.corruption.Uniform(k), hold=0.8)

@@ -2,6 +2,7 @@
 
 import math
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -103,3 +104,9 @@ def test_digits_of_16_levels(monkeypatch):
     rows = torch.tensor([0, 5000, 9999])
     torch.testing.assert_close(data[rows], grey[rows] / 7.5 - 1)
     assert torch.equal(data.labels, grey.labels)
+
+
+def test_sources_without_a_hash_are_no_named_points():
+    rows = datasets.Dataset.from_dict({"states": [[0, 1], [1, 0]]})
+    found = load_continuous(datasets.DatasetDict({"train": rows}))
+    assert found.states.tolist() == [[-1, 1], [1, -1]]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from discrete_ca import CategoricalNoiseKernel
+from discrete_ca import CategoricalNoiseKernel, nn
 from discrete_ca.corruption import Uniform
 from discrete_ca.explore.knobs import LOWEST_LEVEL, Tuner, strangeness, trade_off
 from discrete_ca.explore.studio import Studio
@@ -115,3 +115,13 @@ def test_the_curve_of_the_kernel_at_hand():
     assert points[0].changed < points[2].changed and studio.kernel.hold == 0.8
     own = trade_off(studio, node_of(studio), [0.5], steps=8, n=4, fidelity=lambda z: float(len(z)))
     assert own[0].fidelity == 4.0 and own[0].hold == 0.8
+
+
+def test_a_guided_step_costs_two_evaluations():
+    net = nn.MLP(2, 2, shape=(6,), width=8, num_classes=3)
+    studio = Studio(CategoricalNoiseKernel(net, Uniform(2)), (6,))
+    plain, guided = (
+        Tuner(studio, node_of(studio), steps=2, n=4, label=1, guidance=g).for_change(0.2, rounds=1)
+        for g in (0.0, 1.0)
+    )
+    assert plain.nfe % (4 * 3) == 0 and guided.nfe % (2 * 4 * 3) == 0 and guided.nfe > 0

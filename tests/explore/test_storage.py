@@ -15,7 +15,7 @@ from discrete_ca import load_kernel
 from discrete_ca.errors import CheckpointError
 from discrete_ca.explore import Session, storage
 from discrete_ca.sealed import read_sealed, write_sealed
-from tests.explore.helpers import same_node, session_of
+from tests.explore.helpers import same_node, session_of, smooth_kernel
 from tests.explore.make_fixture import kernel as fixture_kernel
 from tests.explore.make_fixture import session as fixture_session
 
@@ -302,3 +302,20 @@ def test_whatever_a_file_says_is_read_or_refused(tmp_path_factory, data):
         return
     found.save(folder)
     assert same_session(found, Session.load(folder, session.studio.kernel))
+
+
+def test_a_save_in_the_middle_of_reading_does_no_harm(tmp_path, monkeypatch):
+    """The JSON is read once, so that its arrays are those that it names."""
+    session = Session(smooth_kernel(), (4,))
+    session.start(torch.zeros(4, dtype=torch.long))
+    session.save(tmp_path / "s")
+    before = len(session.tree)
+    read = storage.read_sealed
+
+    def later(*given):
+        session.start(torch.ones(4, dtype=torch.long))
+        session.save(tmp_path / "s")
+        return read(*given)
+
+    monkeypatch.setattr(storage, "read_sealed", later)
+    assert len(Session.load(tmp_path / "s", None).tree) == before

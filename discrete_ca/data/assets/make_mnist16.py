@@ -12,24 +12,16 @@ that level >= 8 is exactly pixel >= 128. The SHA-256 that it prints is the one i
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import lzma
 import sys
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+
+from discrete_ca.data.idx import read_idx
 
 FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 4, "lp": 0, "pb": 0}]
-
-
-def read_idx(path: Path) -> NDArray[np.uint8]:
-    """The unsigned bytes of a gzipped IDX file, in the shape that its header gives."""
-    content = gzip.decompress(path.read_bytes())
-    ndim = content[3]
-    shape = np.frombuffer(content, ">i4", ndim, offset=4)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * ndim).reshape(shape)
 
 
 def payload(folder: Path) -> bytes:
