@@ -97,7 +97,7 @@ def run(
         4
     """
     given = Conditions(label, known, _holds(hold, len(x), x.device))
-    walker = Walker(kernel, x, level, given, generator, _tally(metropolis))
+    walker = Walker(kernel, x, level, given, generator, Tally.of(metropolis))
     done = 0
     while steps is None or done < steps:
         yield walker.step()
@@ -192,17 +192,6 @@ def _labels(label: Tensor | int | None, count: int, device: torch.device) -> Ten
     return found.long().expand(count)
 
 
-def _tally(metropolis: bool, levels: Sequence[float] = ()) -> Tally | None:
-    """What counts Metropolis steps at such levels; None for plain steps.
-
-    Raises:
-        ValueError: for a level at which a state says for certain what it was.
-    """
-    if metropolis and any(b == 0 for b in levels):
-        raise ValueError("metropolis was True at level 0; allowed: levels above 0")
-    return Tally() if metropolis else None
-
-
 def _info(
     kernel: TransitionKernel,
     calls: int,
@@ -289,7 +278,7 @@ def sample(
     steps = (len(schedule) - 1) * (1 + correctors)
     given = Conditions(labels, known, _holds(hold, count, device_of(kernel)))
 
-    tally = _tally(metropolis, schedule[1:] if correctors else ())
+    tally = Tally.of(metropolis, schedule[1:] if correctors else ())
 
     def work(piece: slice, tick: Callable[[], None]) -> Tensor:
         x = kernel.initial(piece.stop - piece.start, tuple(shape), generator, device_of(kernel))
@@ -350,7 +339,7 @@ def variants(
     checks.positive(steps, "steps", least=0)
     checks.positive(n, "n")
 
-    tally = _tally(metropolis, [level])
+    tally = Tally.of(metropolis, [level])
 
     def work(piece: slice, tick: Callable[[], None]) -> Tensor:
         count = piece.stop - piece.start
@@ -445,7 +434,7 @@ def inpaint(
     steps = (len(schedule) - 1) * (1 + correctors)
     checks.positive(n, "n")
 
-    tally = _tally(metropolis, schedule[1:] if correctors else ())
+    tally = Tally.of(metropolis, schedule[1:] if correctors else ())
 
     def work(piece: slice, tick: Callable[[], None]) -> Tensor:
         count = piece.stop - piece.start

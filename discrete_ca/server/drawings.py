@@ -92,8 +92,9 @@ class Drawings:
             with entry.lock:
                 node = entry.session.node(form.node)
                 tuner = entry.session.tuner(
-                    node, steps=form.steps, n=n, label=form.label, guidance=form.guidance
-                )
+                    node, steps=form.steps, n=n, label=form.label, guidance=form.guidance,
+                    metropolis=form.metropolis,
+                )  # fmt: skip
             return measure(tuner)
 
         _, mailbox = self._begin(session_id, draw, lambda found: found, entry, release)

@@ -272,6 +272,32 @@ def test_labels(tmp_path):
     assert Session.load(tmp_path / visitor.id, told).replay() == []
 
 
+def test_metropolis_steps_where_the_model_has_them(tmp_path):
+    for name, noise in (("uniform", corruption.Uniform(2)), ("masks", corruption.Absorbing(2))):
+        net = nn.MLP(2, noise.num_states, shape=(6, 5), width=8)
+        made_of = CategoricalNoiseKernel(net, noise, hold=0.1)
+        app = application(tmp_path / name, kernel=made_of)
+        with TestClient(app, base_url=ADDRESS) as client:
+            assert client.get("/api/model").json()["metropolis"] == (name == "uniform")
+            visitor = Visitor(client)
+            visitor.do("begin", blank=True)
+            settings = {"node": 1, "n": 2, "steps": 3, "metropolis": True}
+            found = visitor.do("variants", **settings)
+            if name == "masks":
+                assert found.status_code == 422 and "Absorbing rules out" in found.json()["error"]
+                continue
+            (node, _) = made(found)
+            assert node["settings"]["metropolis"] and 0 < node["acceptance"] <= 1
+            expected = visitor.do("expect", node=1, level=0.4, metropolis=True).json()
+            assert 0 <= expected["changed"] <= 1
+            frames = [each for each in events(visitor.do("walk", **settings)) if each[0] == "frame"]
+            assert all(each["of"] == 7 and each["first"] < 2 for _, each in frames)
+            assert (
+                made(visitor.do("walk", **{**settings, "metropolis": False}))[0]["acceptance"]
+                is None
+            )
+
+
 def test_the_page_and_its_parts(visitor):
     page = visitor.client.get("/")
     assert page.status_code == 200 and "<title>" in page.text

@@ -11,6 +11,7 @@ import torch
 pytest.importorskip("fastapi")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: .[browser]")
 
+from discrete_ca import CategoricalNoiseKernel, corruption, nn  # noqa: E402
 from discrete_ca.data import Characters  # noqa: E402
 from discrete_ca.explore import Session  # noqa: E402
 from discrete_ca.metrics import PitchCoding  # noqa: E402
@@ -157,6 +158,32 @@ def test_walks_blends_and_comparisons_by_keyboard(tmp_path, visit):
     expect(page.locator("#tree-facts")).to_have_text("24 designs")
     page.keyboard.press("?")
     expect(page.locator("#help-dialog")).to_be_visible()
+
+
+def test_steps_that_drift_are_refused_where_the_model_can(tmp_path, visit):
+    page = visit(application(tmp_path / "one", kernel=kernel(hold=0.1)))
+    page.locator("#examples .face").first.click()
+    page.get_by_label("Refuse steps that drift").check()
+    page.keyboard.press("v")
+    expect(page.locator("#results-facts")).to_have_text(
+        re.compile(r"8 by variants from 1 · 168 evaluations · \d+ % of steps taken · ")
+    )
+    name = re.search("s=([0-9a-f]{16})", page.url)[1]
+    session = Session.load(tmp_path / "one" / name, kernel(hold=0.1))
+    assert session[2].recipe.operation.metropolis and session.replay() == []
+    page.reload()  # the switch is kept
+    expect(page.locator("body[data-ready]")).to_be_attached()
+    expect(page.get_by_label("Refuse steps that drift")).to_be_checked()
+    page.get_by_label("Refuse steps that drift").uncheck()
+    page.keyboard.press("w")
+    expect(page.locator("#results-facts")).to_have_text(
+        re.compile(r"8 by walk from 1 · \d+ evaluations · [\d.]+ s")
+    )
+
+    noise = corruption.Absorbing(2)
+    masks = CategoricalNoiseKernel(nn.MLP(2, 3, shape=(6, 5), width=8), noise)
+    page = visit(application(tmp_path / "other", kernel=masks))
+    assert page.get_by_label("Refuse steps that drift").count() == 0
 
 
 def test_a_phone(tmp_path, visit):

@@ -8,7 +8,7 @@ import { path, picked, store } from "./store.js";
 const STEPS = [1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200];
 const COUNTS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32];
 
-export const knobs = { level: 0.3, hold: null, steps: 20, n: 8, label: null, guidance: 0 };
+export const knobs = { level: 0.3, hold: null, steps: 20, n: 8, label: null, guidance: 0, metropolis: false };
 const controls = {};
 
 function slider(name, title, low, high, { from = null, min = 0, max = 1, step = 0.01, format }) {
@@ -60,6 +60,15 @@ export function setUp() {
     found.push(make("div", { className: "knob" }, make("label", { htmlFor: "label" }, "Class"), select));
     if (model.guidance) found.push(slider("guidance", "Guidance", "as it is", "louder", { max: 5, step: 0.1, format: (g) => g.toFixed(1) }));
   }
+  if (!model.metropolis) knobs.metropolis = false;
+  else {
+    const box = make("input", { type: "checkbox", id: "metropolis", checked: knobs.metropolis, aria: { describedby: "metropolis-words" }, on: { change: () => {
+      knobs.metropolis = box.checked;
+      changed();
+    } } });
+    found.push(make("div", { className: "knob switch" }, make("label", { htmlFor: "metropolis" }, box, "Refuse steps that drift"),
+      make("div", { className: "words", id: "metropolis-words" }, "Truer to the data at no more cost; moves a little less.")));
+  }
   $("knobs").replaceChildren(...found);
   for (const name of Object.keys(controls)) controls[name].write(knobs[name]);
   told();
@@ -72,7 +81,10 @@ function told() {
   if (controls.guidance) controls.guidance.input.disabled = knobs.label === null;
 }
 
-const loud = () => ({ label: knobs.label, guidance: knobs.label === null ? 0 : knobs.guidance });
+/** What every chain is asked with. */
+const chain = () => ({
+  hold: knobs.hold, label: knobs.label, guidance: knobs.label === null ? 0 : knobs.guidance, metropolis: knobs.metropolis,
+});
 
 export function nudge(name, by) {
   if (!controls[name]) return;
@@ -83,9 +95,9 @@ export function nudge(name, by) {
 }
 
 /** What a run at one level is asked with. */
-export const near = () => ({ node: picked().id, level: knobs.level, hold: knobs.hold, steps: knobs.steps, n: knobs.n, ...loud() });
+export const near = () => ({ ...chain(), node: picked().id, level: knobs.level, steps: knobs.steps, n: knobs.n });
 /** What a run through falling levels is asked with. */
-export const annealed = () => ({ hold: knobs.hold, n: knobs.n, ...loud(), moves: Math.max(12, Math.min(64, knobs.steps)) });
+export const annealed = () => ({ ...chain(), n: knobs.n, moves: Math.max(12, Math.min(64, knobs.steps)) });
 
 let waiting;
 let asked = "";
@@ -96,7 +108,7 @@ function changed() {
   expect();
 }
 
-const keyOf = (node) => [node.key, knobs.level, knobs.hold, knobs.steps, ...Object.values(loud())].join();
+const keyOf = (node) => [node.key, knobs.level, knobs.steps, ...Object.values(chain())].join();
 
 /** Measure, a moment after the last change, what variants would change; a drawing goes first. */
 export function expect() {
@@ -131,9 +143,9 @@ async function measure() {
   const node = picked();
   if (store.drawing || !node) return;
   asking = new AbortController();
-  const { level, hold, steps } = knobs;
+  const { level, steps } = knobs;
   try {
-    const found = await api.call("POST", path("/expect"), { node: node.id, level, hold, steps, ...loud() }, asking.signal);
+    const found = await api.call("POST", path("/expect"), { ...chain(), node: node.id, level, steps }, asking.signal);
     expected(found.changed);
   } catch (error) {
     if (error.name === "AbortError") return;
@@ -149,7 +161,7 @@ async function aim() {
   $("expected").textContent = "Looking for the level …";
   try {
     const found = await api.call("POST", path("/wish"), {
-      node: node.id, change, hold: knobs.hold, steps: Math.min(200, knobs.steps), ...loud(),
+      ...chain(), node: node.id, change, steps: Math.min(200, knobs.steps),
     });
     controls.level.write(Math.max(0.02, found.level));
     if (controls.hold && found.hold !== null) controls.hold.write(found.hold);
