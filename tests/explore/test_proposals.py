@@ -7,7 +7,7 @@ import discrete_ca as dca
 from discrete_ca import AutoregressiveKernel, chains, draws
 from discrete_ca.corruption import Uniform
 from discrete_ca.errors import DataError
-from discrete_ca.explore import Session, Walk
+from discrete_ca.explore import Session
 from discrete_ca.nn import AutoregressiveTransformer
 from tests.explore.helpers import Table, reversible, session_of, smooth_kernel
 from tests.helpers import SHAPES, Counting, Told, assert_counts, counts_of, seeded
@@ -341,16 +341,18 @@ def test_somebody_who_watches_metropolis_steps_changes_nothing():
     assert [len(z) for z in seen] == [4] * 6 + [1] * 7
 
 
-def test_a_metropolis_walk_has_the_law_of_the_chain():
-    """One step from a noised design, many times, against the matrix of such steps."""
-    session = session_of(shape=(3,), hold=0.0)
-    studio, kernel, exact = session.studio, session.studio.kernel, dca.diagnostics.exact
-    first, generator = session.start([0, 1, 1]), seeded(0)
-    step = Walk(n=1, level=0.4, hold=0.0, steps=1, metropolis=True)
-    states = [step.apply(studio, [first], generator).states for _ in range(600)]
-    codes = (torch.cat(states) * torch.tensor([4, 2, 1])).sum(-1)
-    start = exact.noisy_law(torch.eye(8)[3].double(), kernel.corruption, (3,), 0.4)
-    assert_counts(counts_of(codes, 8), start @ exact.metropolis_matrix(kernel, (3,), 0.4))
+def test_a_metropolis_walk_is_a_run_of_the_library():
+    session = session_of(seed=1, hold=0.0)
+    kernel = session.studio.kernel
+    design = session.start([0, 1, 1, 0, 1]).design
+    strip = session.walk(3, level=0.4, steps=20, metropolis=True)
+    g = draws.keyed(1, "explore", 2)
+    x = kernel.corrupt(design[None], 0.4, g)
+    states = [*chains.run(kernel, x, 0.4, 60, metropolis=True, generator=g)][19::20]
+    for node, state in zip(strip, states, strict=True):
+        assert torch.equal(node.state, state[0])
+        assert torch.equal(node.design, chains.read_out(kernel, state, 0.4)[0])
+    assert strip[0].recipe.acceptance < 1
 
 
 @pytest.mark.parametrize("verb", sorted(ADJUSTED))
