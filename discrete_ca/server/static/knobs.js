@@ -139,17 +139,27 @@ function expected(share) {
   $("expected").replaceChildren(`Changes ${about}`, make("strong", {}, percent(share)), " of the open cells");
 }
 
+/** Ask for a measurement; null where it gave way to something that was asked for later. */
+async function asks(what, body) {
+  asking = new AbortController();
+  try {
+    const found = await api.call("POST", path(what), body, asking.signal);
+    return found.gave_way ? null : found;
+  } catch (error) {
+    if (error.name === "AbortError") return null;
+    throw error;
+  }
+}
+
 async function measure() {
   const node = picked();
   if (store.drawing || !node) return;
-  asking = new AbortController();
   const { level, steps } = knobs;
   try {
-    const found = await api.call("POST", path("/expect"), { ...chain(), node: node.id, level, steps }, asking.signal);
-    expected(found.changed);
+    const found = await asks("/expect", { ...chain(), node: node.id, level, steps });
+    if (found) expected(found.changed);
   } catch (error) {
-    if (error.name === "AbortError") return;
-    $("expected").textContent = error.status === 409 ? "" : error.message;
+    $("expected").textContent = error.message;
   }
 }
 
@@ -160,16 +170,15 @@ async function aim() {
   yieldTo();
   $("expected").textContent = "Looking for the level …";
   try {
-    const found = await api.call("POST", path("/wish"), {
-      ...chain(), node: node.id, change, steps: Math.min(200, knobs.steps),
-    });
+    const found = await asks("/wish", { ...chain(), node: node.id, change, steps: Math.min(200, knobs.steps) });
+    if (!found) return;
     controls.level.write(Math.max(0.02, found.level));
     if (controls.hold && found.hold !== null) controls.hold.write(found.hold);
     asked = keyOf(node);
     expected(found.changed);
     localStorage.setItem("knobs", JSON.stringify(knobs));
   } catch (error) {
-    if (error.status !== 409) say(error.message, true);
+    say(error.message, true);
     resume();
   }
 }
