@@ -1,9 +1,9 @@
 """Many people at one server, which is killed while they work (python -m benchmarks.serving).
 
-A child process serves an untrained network of the demo's cost on this machine's loopback.
-First one person alone asks for variants: how long until the first frame. Then sessions work side
-by side: variants, picks, painting, locking, walks, redraws. Every node that was acknowledged is
-remembered. The server is killed (SIGKILL) at random moments and started again; at the end every
+A child process serves an untrained network of the demo's cost, or a run, on this machine's
+loopback. First one person alone asks for variants: how long until the first frame. Then sessions
+work side by side: variants, picks, painting, locking, walks, redraws. Every node that was
+acknowledged is remembered. The server is killed (SIGKILL) at random moments and started again; at the end every
 acknowledged node must be there, as it was told. Fair: the slowest session's median wait for the
 same variants is at most twice the fastest one's.
 """
@@ -30,14 +30,14 @@ import torch
 import discrete_ca as dca
 from benchmarks import report
 from discrete_ca import server
-from discrete_ca.runs import SavedRun
+from discrete_ca.runs import SavedRun, load_run
 
 _PATIENCE = 60.0
 VARIANTS = {"n": 8, "level": 0.3, "hold": 0.85, "steps": 10}
 
 
-def serve(folder: Path, port: int, small: bool) -> None:
-    """The child: an untrained kernel, served; says its port on the first line."""
+def served(small: bool) -> tuple[SavedRun, torch.Tensor]:
+    """An untrained kernel, and designs to begin with."""
     torch.manual_seed(0)
     net: torch.nn.Module
     if small:
@@ -46,8 +46,13 @@ def serve(folder: Path, port: int, small: bool) -> None:
         shape, net = (28, 28), dca.nn.UNet(2, 2, widths=(64, 96), blocks=1, head_width=16)
     kernel = dca.CategoricalNoiseKernel(net, dca.corruption.Uniform(2), hold=0.85)
     generator = torch.Generator().manual_seed(0)
-    examples = torch.randint(0, 2, (8, *shape), generator=generator)
-    app = server.application(SavedRun(kernel, shape, 2, {}), "bench", folder, examples=examples)
+    return SavedRun(kernel, shape, 2, {}), torch.randint(0, 2, (8, *shape), generator=generator)
+
+
+def serve(folder: Path, port: int, small: bool, run: Path | None) -> None:
+    """The child: a kernel, served; says its port on the first line."""
+    saved, examples = served(small) if run is None else (load_run(run), None)
+    app = server.application(saved, "bench", folder, examples=examples)
     address = server.Address(port=port)
     server.serve(app, address, lambda url: print(url.rstrip("/").rpartition(":")[2], flush=True))
 
@@ -58,16 +63,18 @@ class Child:
     Args:
         folder: where sessions lie.
         small: serve a tiny network.
+        run: serve this one; None for an untrained network.
     """
 
-    def __init__(self, folder: Path, small: bool) -> None:
-        self.folder, self.small, self.port, self.kills = folder, small, 0, 0
+    def __init__(self, folder: Path, small: bool, run: Path | None = None) -> None:
+        self.folder, self.small, self.run, self.port, self.kills = folder, small, run, 0, 0
         self.start()
 
     def start(self) -> None:
         """Start it and wait until it listens."""
         command = [sys.executable, "-m", "benchmarks.serving", "--serve", str(self.folder)]
         command += ["--port", str(self.port)] + ["--small"] * self.small
+        command += [] if self.run is None else ["--run", str(self.run)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -266,9 +273,11 @@ def _client(child: Child) -> Any:
     )  # fmt: skip
 
 
-def stress(folder: Path, people: int, seconds: float, kills: int, small: bool) -> dict[str, Any]:
+def stress(
+    folder: Path, people: int, seconds: float, kills: int, small: bool, run: Path | None = None
+) -> dict[str, Any]:
     """Everything; one row."""
-    child = Child(folder, small)
+    child = Child(folder, small, run)
     memory: list[float] = []
     try:
         first = asyncio.run(alone(child, 20))
@@ -304,17 +313,21 @@ def main(argv: list[str] | None = None) -> dict[str, Any] | None:
     parser.add_argument("--serve", type=Path, help="be the server (for the benchmark itself)")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--small", action="store_true", help="a tiny network")
+    parser.add_argument("--run", type=Path, help="a run to serve, such as runs/demo")
     given = report.parse(parser, argv)
     if given.serve is not None:
-        serve(given.serve, given.port, given.small)
+        serve(given.serve, given.port, given.small, given.run)
         return None
     with tempfile.TemporaryDirectory() as place:
         row = (
             stress(Path(place), 6, 8, 1, small=True)
             if given.quick
-            else stress(Path(place), given.people, given.seconds, given.kills, given.small)
+            else stress(
+                Path(place), given.people, given.seconds, given.kills, given.small, given.run
+            )
         )
-    return report.write("serving", [row], given.folder)
+    model = "untrained" if given.run is None else "a run"
+    return report.write("serving", [row], given.folder, model=model)
 
 
 if __name__ == "__main__":
