@@ -3,9 +3,9 @@
 A child process serves an untrained network of the demo's cost, or a run, on this machine's
 loopback. First one person alone asks for variants: how long until the first frame. Then sessions
 work side by side: variants, picks, painting, locking, walks, redraws. Every node that was
-acknowledged is remembered. The server is killed (SIGKILL) at random moments and started again; at the end every
-acknowledged node must be there, as it was told. Fair: the slowest session's median wait for the
-same variants is at most twice the fastest one's.
+acknowledged is remembered. The server is killed (SIGKILL) at random moments and started again; at
+the end every acknowledged node must be there, as it was told. Fair: the slowest session's median
+wait for the same variants is at most twice the fastest one's.
 """
 
 from __future__ import annotations
