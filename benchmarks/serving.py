@@ -3,9 +3,9 @@
 A child process serves an untrained network of the demo's cost, or a run, on this machine's
 loopback. First one person alone asks for variants: how long until the first frame. Then sessions
 work side by side: variants, picks, painting, locking, walks, redraws. Every node that was
-acknowledged is remembered. The server is killed (SIGKILL) at random moments and started again; at
-the end every acknowledged node must be there, as it was told. Fair: the slowest session's median
-wait for the same variants is at most twice the fastest one's.
+acknowledged is remembered. The server is killed (SIGKILL) at random moments and started again;
+after each start and at the end every acknowledged node must be there, as it was told. Fair: the
+slowest session's median wait for the same variants is at most twice the fastest one's.
 """
 
 from __future__ import annotations
@@ -142,9 +142,11 @@ class Person:
         return self.remember(answer.json())
 
     def remember(self, news: dict[str, Any]) -> Any:
-        """What was acknowledged."""
+        """What was acknowledged; a node that was lost may not come back as another."""
         for node in news.get("nodes", []):
-            self.told[node["id"]] = (node["design"], node["locked"])
+            design = node["design"], node["locked"]
+            if self.told.setdefault(node["id"], design) != design:
+                self.errors.append(f"node {node['id']} was given twice")
         return news
 
     async def draw(self, what: str, **body: Any) -> Any:
@@ -196,11 +198,11 @@ class Person:
         else:
             await self.draw("inpaint", node=node, cells=cells, n=2, moves=4, correctors=0)
 
-    async def work(self, until: float) -> None:
-        """Act until then; what a kill cuts off is tried no more."""
+    async def work(self, over: asyncio.Event) -> None:
+        """Act until it is over; what a kill cuts off is tried no more."""
         import httpx
 
-        while time.monotonic() < until:
+        while not over.is_set():
             try:
                 if not self.session:
                     await self.begin()
@@ -210,7 +212,8 @@ class Person:
                 await asyncio.sleep(0.3)
 
     async def missing(self) -> list[int]:
-        """Acknowledged nodes that are not there, or are other than was told."""
+        """Nodes acknowledged by now that are not there, or are other than was told."""
+        acknowledged = dict(self.told)
         found: dict[int, tuple[str, str]] = {}
         after, more = 0, True
         while more:
@@ -220,7 +223,7 @@ class Person:
                 found[node["id"]] = (node["design"], node["locked"])
                 after = node["id"]
             more = answer.json()["more"]
-        return [i for i, told in self.told.items() if found.get(i) != told]
+        return [i for i, told in acknowledged.items() if found.get(i) != told]
 
 
 async def alone(child: Child, rounds: int) -> Person:
@@ -235,33 +238,32 @@ async def alone(child: Child, rounds: int) -> Person:
 
 async def together(
     child: Child, people: int, seconds: float, kills: int, measure: Callable[[float], None]
-) -> list[Person]:
-    """People at work, and somebody who kills the server; who they were."""
+) -> tuple[list[Person], int]:
+    """People at work, and somebody who kills the server; who they were, and nodes lost on the way.
+
+    The seconds are those in which the server listens; how long it takes to start comes on top.
+    """
     async with _client(child) as client:
-        everybody = [Person(client, seed=i) for i in range(people)]
-        until = time.monotonic() + seconds
-        done = asyncio.gather(*(person.work(until) for person in everybody))
-        chance = random.Random(0)
-        for i in range(kills):
-            pause = seconds * (i + 1 + chance.uniform(-0.4, 0.4)) / (kills + 1)
-            await asyncio.sleep(max(0.0, until - seconds + pause - time.monotonic()))
+        everybody, over = [Person(client, seed=i) for i in range(people)], asyncio.Event()
+        done = asyncio.gather(*(person.work(over) for person in everybody))
+        chance, lost = random.Random(0), 0
+        for _ in range(kills):
+            await asyncio.sleep(seconds / (kills + 1) * chance.uniform(0.6, 1.4))
             await asyncio.to_thread(child.kill)
             await asyncio.to_thread(child.start)
-        while not done.done():
+            lost += await check(everybody)
+        until = time.monotonic() + seconds / (kills + 1)
+        while time.monotonic() < until:
             measure(child.megabytes())
-            await asyncio.wait([done], timeout=1)
+            await asyncio.sleep(1)
+        over.set()
         await done
-        return everybody
+        return everybody, lost + await check(everybody)
 
 
-async def check(child: Child, everybody: list[Person]) -> int:
+async def check(everybody: list[Person]) -> int:
     """How many acknowledged nodes are lost."""
-    async with _client(child) as client:
-        lost = 0
-        for person in everybody:
-            person.client = client
-            lost += len(await person.missing()) if person.session else 0
-        return lost
+    return sum([len(await person.missing()) for person in everybody if person.session])
 
 
 def _client(child: Child) -> Any:
@@ -282,8 +284,7 @@ def stress(
     try:
         first = asyncio.run(alone(child, 20))
         before = child.megabytes()
-        everybody = asyncio.run(together(child, people, seconds, kills, memory.append))
-        lost = asyncio.run(check(child, everybody))
+        everybody, lost = asyncio.run(together(child, people, seconds, kills, memory.append))
     finally:
         child.stop()
     medians = [statistics.median(p.waits) for p in everybody if p.waits]

@@ -164,6 +164,7 @@ function setMode(mode) {
   erase(false);
   $("palette").hidden = mode !== "paint" && store.model.kind !== "music";
   $("held-label").hidden = mode !== "paint";
+  $("held-label").lastChild.textContent = ` lock what I ${grid instanceof Words ? "write" : "paint"}`;
   $("erase").textContent = { paint: "Erase", lock: "Unlock", mark: "Unmark" }[mode];
   $("erase").hidden = mode === "paint" && store.model.kind !== "image";
   $("invert").hidden = mode === "paint";
