@@ -221,6 +221,14 @@ def test_text_is_written_and_locked(tmp_path, visit):
     expect(page.locator("#results .words-face")).to_have_count(8)
     for words in page.locator("#results .words-face").all_text_contents():
         assert words.startswith("cc") and len(words) == 12
+    page.keyboard.press("d")  # who writes gives no commands: N would begin another design
+    page.keyboard.press("n")
+    expect(page.locator("#status")).to_have_text("The model does not know “n”")
+    assert page.locator("dialog[open]").count() == 0
+    page.keyboard.press("End")
+    page.keyboard.type("b")
+    page.keyboard.press("Enter")
+    expect(page.locator(".tokens")).to_have_text("ccc abc abcb")
 
 
 def test_music_is_a_piano_roll(tmp_path, visit):
