@@ -112,7 +112,14 @@ def plain(rows: list[Row]) -> Iterator[str]:
     yield table(names, [[shown(row.get(name, "")) for name in names] for row in rows]) + "\n"
 
 
-_TABLES = {"exact_law": exact_law, "planar": planar}
+def listed(rows: list[Row]) -> Iterator[str]:
+    """A quantity a line, for a row that is too long for the page."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[name, *(shown(row.get(name, "")) for row in rows)] for name in names]
+    yield table(["quantity", *("value" for _ in rows)], cells) + "\n"
+
+
+_TABLES = {"exact_law": exact_law, "planar": planar, "serving": listed}
 
 
 def page(folder: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from discrete_ca import runs, server
@@ -49,6 +49,7 @@ class Explore:
         except ImportError as error:
             raise ConfigError(str(error)) from error
         saved = runs.load_run(self.run, self.trust_code)
+        saved = replace(saved, shape=self.shape or saved.shape)
         saved.kernel.to(best_device())
         local = Path(self.run)
         folder = self.folder or (
@@ -58,7 +59,7 @@ class Explore:
         if self.lowest_pitch is not None:
             coding = PitchCoding(self.lowest_pitch, self.rest)
         app = server.application(
-            saved, local.name, folder, shape=self.shape or None,
+            saved, local.name, folder,
             examples=None if self.designs is None else server.read_examples(self.designs, saved),
             coding=coding, address=address,
         )  # fmt: skip
