@@ -26,7 +26,8 @@ from discrete_ca.errors import ConfigError, DataError
 DIGITS = {2: "binarized_mnist", 16: "mnist16"}
 """MNIST's digits that come with the package, by their number of categories."""
 SUFFIXES = (".npz", ".npy", ".txt", ".png", ".gif")
-_DRAWN = (".png", ".gif")
+DRAWN = (".png", ".gif")
+"""Those that are pictures."""
 _NAMES = {int: "a whole number", float: "a number"}
 
 
@@ -46,16 +47,22 @@ def split_index(source: str) -> tuple[str, int]:
     return (name, int(place)) if name and place.isdigit() else (source, 0)
 
 
-def check_output(path: Path, shape: tuple[int, ...]) -> None:
+def check_output(path: Path, shape: tuple[int, ...], others: tuple[str, ...] = ()) -> None:
     """Refuse, before any work, a place or a format that cannot hold states of this shape.
+
+    Args:
+        path: the place.
+        shape: S.
+        others: suffixes that the caller writes itself, to be named.
 
     Raises:
         ConfigError: for a suffix that is not known, a picture of what is no image, a folder.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise ConfigError(f"out was {path}; allowed: a name ending in {', '.join(SUFFIXES)}")
-    if suffix in _DRAWN and not is_image(shape):
+        allowed = ", ".join((*SUFFIXES, *others))
+        raise ConfigError(f"out was {path}; allowed: a name ending in {allowed}")
+    if suffix in DRAWN and not is_image(shape):
         raise ConfigError(f"out was {path}, but states have shape {shape}; allowed: .npz .npy .txt")
     if path.is_dir():
         raise ConfigError(f"out was {path}, which is a folder; allowed: a file")

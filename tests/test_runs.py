@@ -150,7 +150,8 @@ def test_texts(tmp_path):
     (tmp_path / "x.txt").write_text("to be or not to be")
     source = str(tmp_path / "x.txt")
     data = config(data={"source": source, "length": 6}).data.load()
-    assert data.shape == (6,) and data.num_categories == 7
+    assert data.shape == (6,) and data.num_categories == 7 and len(data) == 3
+    assert len(config(data={"source": source, "length": 6, "stride": 2}).data.load()) == 7
     plain = config(data={"source": source, "length": 9, "tokenizer": "bytes"}).data.load()
     assert plain.num_categories == 256
     for parts, message in (
@@ -158,6 +159,7 @@ def test_texts(tmp_path):
         ({"source": source, "split": "test"}, "data.split was 'test', but .* 'train'"),
         ({"source": "mnist16", "length": 3}, "data.length was 3, but 'mnist16' is no text"),
         ({"source": "mnist16", "tokenizer": "bytes"}, "data.tokenizer was 'bytes'"),
+        ({"source": "mnist16", "stride": 3}, "data.stride was 3"),
     ):
         with pytest.raises(ConfigError, match=message):
             config(data=parts).data.load()

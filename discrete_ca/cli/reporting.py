@@ -43,10 +43,10 @@ class Eval:
     examples that the run held out, or half of what it was trained on."""
     kind: str | None = None
     """digits, images, tokens, points or chorales; else what the data look like."""
-    lowest: int = 0
-    """Of chorales: the MIDI pitch of category 0."""
+    lowest: int | None = None
+    """Of chorales: the MIDI pitch of category 0, where the run does not say."""
     rest: int | None = None
-    """Of chorales: the category of a rest."""
+    """Of chorales: the category of a rest, where the run does not say."""
     trust_code: bool = False
     """Import classes from outside the package that the run names."""
 
@@ -56,7 +56,7 @@ class Eval:
         saved = runs.load_run(self.run, self.trust_code)
         comparison = runs.build_comparison(
             saved, kind=self.kind, split=self.split, seed=self.seed,
-            coding=metrics.PitchCoding(self.lowest, self.rest),
+            coding=saved.coding(self.lowest, self.rest),
         )  # fmt: skip
         count, shape = min(self.samples, len(comparison.real)), comparison.real.shape[1:]
         generator = torch.Generator().manual_seed(self.seed)

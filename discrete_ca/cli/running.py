@@ -15,7 +15,9 @@ from discrete_ca import chains, files, runs
 from discrete_ca.cli.terminal import Place, best_device, console
 from discrete_ca.data import Tokenizer
 from discrete_ca.errors import ConfigError
+from discrete_ca.explore import exporting
 from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel
+from discrete_ca.metrics import PitchCoding
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class _Running:
     run: Place
     """A run's folder, one that save_pretrained wrote, or user/name on the Hub."""
     out: Path | None = None
-    """Where the result goes: .npz, .npy, .txt (a line an example), .png (a grid) or .gif; out.png
-    or out.txt unless said."""
+    """Where the result goes: .npz, .npy, .txt (a line an example), .png (a grid), .gif or, of
+    music, .mid; out.png, out.mid or out.txt unless said."""
     seed: int = 0
     """Seeds every draw."""
     hold: float | None = None
@@ -60,14 +62,15 @@ class _Running:
                     f"hold was {self.hold}; allowed: None, since the kernel has a lag"
                 )
             saved.kernel.hold = self.hold  # type: ignore[assignment]
-        out = self.out or Path("out.png" if files.is_image(shape) else "out.txt")
-        files.check_output(out, shape)
+        coding = saved.coding()
+        out = self.out or Path(_name(shape, coding))
+        exporting.check(out, shape)
         for given in inputs:
             if given is not None and out.resolve() == Path(files.split_index(given)[0]).resolve():
                 raise ConfigError(f"out was {out}, which is read; allowed: another file")
         settings = saved.about.get("config", {}).get("data", {})
         kernel = self._guided(saved.kernel).to(best_device())
-        return Opened(kernel, shape, saved.num_categories, out, settings, saved.tokenizer)
+        return Opened(kernel, shape, saved.num_categories, out, settings, saved.tokenizer, coding)
 
     def _guided(self, kernel: TransitionKernel) -> TransitionKernel:
         if self.guidance == 0:
@@ -88,12 +91,22 @@ class _Running:
             return_info=True, generator=torch.Generator().manual_seed(self.seed),
         )  # fmt: skip
         z = z.cpu()
-        files.write(run.out, z, run.num_categories, tokenizer=run.tokenizer)
+        exporting.export(
+            run.out, z, run.num_categories, tokenizer=run.tokenizer,
+            pitches=None if run.coding is None else run.coding.pitches,
+        )  # fmt: skip
         console.print(
             f"{len(z)} written to {run.out}: {info.nfe} network evaluations each, "
             f"{time.monotonic() - begun:.1f} s{_taken(info)}."
         )
         return z
+
+
+def _name(shape: tuple[int, ...], coding: PitchCoding | None) -> str:
+    """Of the output, where none is given."""
+    if coding is not None:
+        return "out.mid"
+    return "out.png" if files.is_image(shape) else "out.txt"
 
 
 def _taken(info: chains.RunInfo) -> str:
@@ -102,7 +115,10 @@ def _taken(info: chains.RunInfo) -> str:
 
 @dataclass(frozen=True)
 class Opened:
-    """A run that is ready to be run: the kernel, S, K, the output, how its data were read."""
+    """A run that is ready to be run: the kernel, S, K, the output, how its data were read.
+
+    And what makes text or music of its states, where they are that.
+    """
 
     kernel: Any
     shape: tuple[int, ...]
@@ -110,6 +126,7 @@ class Opened:
     out: Path
     settings: dict[str, Any]
     tokenizer: Tokenizer | None
+    coding: PitchCoding | None
 
     def design(self, source: str) -> Tensor:
         """A design, read as the run's data were."""

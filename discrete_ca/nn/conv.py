@@ -55,6 +55,8 @@ class DilatedConv(SequenceNet):
         known: whether the network takes the mask of known sites.
         hold: whether the network takes the hold.
         tied: use the embedding of a category as its output row.
+        period: steps after which time repeats, such as those of a bar, in which the network is
+            told the place of a step; None for time that is all alike.
 
     Raises:
         ValueError: (when called) for states of another shape.
@@ -78,9 +80,10 @@ class DilatedConv(SequenceNet):
         known: bool = False,
         tied: bool = False,
         hold: bool = False,
+        period: int | None = None,
     ) -> None:
         super().__init__(
-            num_categories, num_states, channels, width, num_classes, known, tied, hold
+            num_categories, num_states, channels, width, num_classes, known, tied, hold, period
         )
         if cycle < 1:
             raise ValueError(f"cycle was {cycle}; allowed: >= 1")

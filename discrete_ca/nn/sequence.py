@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from discrete_ca import checks
 from discrete_ca.nn.embeddings import ConditionEmbedding, accepted
 from discrete_ca.serialization import Configured
 
@@ -55,6 +56,11 @@ class SequenceNet(Configured, nn.Module, ABC):
         hold: whether the network takes the hold.
         tied: use the embedding of a category as its output row, which halves the weights at
             large K.
+        period: steps after which time repeats, such as those of a bar: the network is told the
+            place of a step in it. None for time that is all alike.
+
+    Raises:
+        ValueError: for a period below 1.
     """
 
     def __init__(
@@ -67,6 +73,7 @@ class SequenceNet(Configured, nn.Module, ABC):
         known: bool,
         tied: bool,
         hold: bool = False,
+        period: int | None = None,
     ) -> None:
         super().__init__()
         self.num_categories, self.num_states = num_categories, num_states
@@ -76,6 +83,10 @@ class SequenceNet(Configured, nn.Module, ABC):
         self.condition = ConditionEmbedding(width, num_classes, hold)
         self.embed = nn.ModuleList(nn.Embedding(num_states, width) for _ in voices)
         self.told = nn.Linear(len(voices), width, bias=False) if known else None
+        self.place = None
+        if period is not None:
+            count = checks.positive(period, "period")
+            self.place = nn.Parameter(0.02 * torch.randn(count, width))
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.modulation = Modulation(width, 2)
         self.out = nn.ModuleList(nn.Linear(width, num_categories) for _ in voices)
@@ -137,4 +148,6 @@ class SequenceNet(Configured, nn.Module, ABC):
             h = h + embed(x[:, voice])
         if self.told is not None and known is not None:
             h = h + self.told((~known).to(h).transpose(1, 2))
+        if self.place is not None:
+            h = h + self.place[torch.arange(h.shape[1], device=h.device) % len(self.place)]
         return h

@@ -229,7 +229,7 @@ def _categorical_net(
 
 
 def _check_sizes(config: NetConfig) -> None:
-    for name in ("patch", "blocks", "head_width", "width", "depth", "heads"):
+    for name in ("patch", "blocks", "head_width", "width", "depth", "heads", "period"):
         value = getattr(config, name)
         if value is not None and value < 1:
             raise ConfigError(f"net.{name} was {value}; allowed: >= 1")
@@ -282,6 +282,7 @@ def _net(
                 f"net.kind was {kind}, but the data are real numbers; allowed: unet, mlp, auto"
             )
         common |= {"channels": shape[0] if len(shape) == 2 else None, "tied": config.tied}
+        common["period"] = config.period
         if kind == "conv":
             return nn.DilatedConv(k, states, **common)
         _heads_fit(config)

@@ -18,6 +18,7 @@ from discrete_ca.errors import CheckpointError, ConfigError
 from discrete_ca.hub import RUN_FILE
 from discrete_ca.kernels import GaussianNoiseKernel, TransitionKernel, load_kernel
 from discrete_ca.kernels.corrupted import CorruptionKernel
+from discrete_ca.metrics import PitchCoding
 from discrete_ca.runs.config import RunConfig
 from discrete_ca.sealed import read_json, write_json
 from discrete_ca.serialization import CONFIG_FILE, TOKENIZER_FILE
@@ -90,6 +91,23 @@ class SavedRun:
         """Whether its states are real numbers."""
         data = self.about.get("config", {}).get("data", {})
         return isinstance(self.kernel, GaussianNoiseKernel) or bool(data.get("continuous"))
+
+    def coding(self, lowest: int | None = None, rest: int | None = None) -> PitchCoding | None:
+        """Which pitch a category means; None for data that are no music.
+
+        Args:
+            lowest: the MIDI pitch of category 0; None for what the run says (music that
+                `data.load_scores` read).
+            rest: the category of a rest, likewise.
+        """
+        name = self.about.get("data", {}).get("name")
+        own = PitchCoding.of_scores(name) if isinstance(name, str) else None
+        if lowest is None and rest is None:
+            return own
+        own = own or PitchCoding()
+        return PitchCoding(
+            own.lowest if lowest is None else lowest, own.rest if rest is None else rest
+        )
 
 
 def save_model(folder: Path, kernel: TransitionKernel, examples: Examples) -> None:

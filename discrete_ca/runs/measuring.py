@@ -144,7 +144,7 @@ def build_comparison(
         saved: the run; its data are read again.
         kind: one of `KINDS`; None for the one that suits.
         split: of the run's source, to compare with.
-        coding: of music, which pitch a category means.
+        coding: of music, which pitch a category means; None for what the run says.
         seed: of the halves.
 
     Raises:
@@ -168,7 +168,7 @@ def build_comparison(
                 f"the examples for the {name} have shape {tuple(part.shape)}; allowed: (N, *S) "
                 f"with S = {shape} and N >= {_FEWEST}"
             )
-    measures = KINDS[kind].suite(found.reference, saved, coding)
+    measures = KINDS[kind].suite(found.reference, saved, coding or saved.coding())
     threshold = None
     if kind == "digits" and K != 2:  # the judge knows black and white; real numbers in [-1, 1]
         threshold = 0.0 if K is None else K / 2

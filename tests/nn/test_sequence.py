@@ -145,3 +145,20 @@ def test_it_learns_which_neighbours_go_together(make):
     x = torch.tensor([[1, 1, 1, 1, 2, 1, 1, 1, 1, 1]])
     z = dca.read_out(kernel, x, 0.3)
     assert z.tolist() == [[1] * 10]
+
+
+@pytest.mark.parametrize("make", NETS)
+def test_a_period_tells_the_place_in_a_bar(make):
+    """With nothing near to look at, logits depend on the place in the period and no more."""
+    torch.manual_seed(0)
+    net = make(3, 3, period=4).eval()
+    for parameter in net.out.parameters():
+        torch.nn.init.normal_(parameter, generator=seeded())
+    x = torch.zeros(1, 10, dtype=torch.long)  # the blocks are the identity as they begin
+    out = net(x, torch.tensor([0.5]))[0]
+    assert torch.allclose(out[:4], out[4:8]) and torch.allclose(out[:2], out[8:])
+    assert (out[0] - out[1]).abs().max() > 1e-3
+    plain = make(3, 3)
+    assert plain.place is None
+    with pytest.raises(ValueError, match="period was 0"):
+        make(3, 3, period=0)
