@@ -132,6 +132,9 @@ def read_design(
         states = _of_split(source, name, shape, num_categories, settings or {}, tokenizer)
     elif tokenizer is not None and path.suffix.lower() == ".txt":
         states, place = _line(path, place, tokenizer), 0
+        missing = shape[-1] - states.shape[1]
+        if tokenizer.pad is not None and missing > 0:
+            states = torch.nn.functional.pad(states, (0, missing), value=tokenizer.pad)
     else:
         states = _examples(path, shape, num_categories, settings or {})
     if states.shape[1:] != shape:
@@ -147,6 +150,31 @@ def read_design(
             f"allowed: 0 .. {num_categories - 1}"
         )
     return z
+
+
+def padding(source: str, z: Tensor, tokenizer: Tokenizer | None = None) -> Tensor | None:
+    """Which sites of a design are data and not padding, (*S); None where nothing pads.
+
+    Args:
+        source: as `read_design` took it: an array file may hold an array `present`.
+        z: the design.
+        tokenizer: one that pads says it by its category.
+
+    Raises:
+        DataError: for an array that does not fit.
+    """
+    if tokenizer is not None:
+        return None if tokenizer.pad is None else z != tokenizer.pad
+    name, place = split_index(source)
+    if Path(name).suffix.lower() not in (".npz", ".pt"):
+        return None
+    found = array_file(Path(name), None, None).present
+    if found is None:
+        return None
+    found = found[None] if found.shape == z.shape else found
+    if found.shape[1:] != z.shape or place >= len(found):
+        raise DataError(f"present of '{source}' has shape {tuple(found.shape)}; allowed: (N, *S)")
+    return found[place]
 
 
 def _of_split(

@@ -63,7 +63,8 @@ class Eval:
         begun = time.monotonic()
         z, info = chains.sample(
             saved.kernel, count, shape, moves=self.moves, correctors=self.correctors,
-            hold=self.hold, metropolis=self.metropolis, generator=generator, return_info=True,
+            hold=self.hold, metropolis=self.metropolis, known=saved.padding(count, generator),
+            generator=generator, return_info=True,
         )  # fmt: skip
         seconds = time.monotonic() - begun
         report = {

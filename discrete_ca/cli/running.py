@@ -70,7 +70,7 @@ class _Running:
                 raise ConfigError(f"out was {out}, which is read; allowed: another file")
         settings = saved.about.get("config", {}).get("data", {})
         kernel = self._guided(saved.kernel).to(best_device())
-        return Opened(kernel, shape, saved.num_categories, out, settings, saved.tokenizer, coding)
+        return Opened(saved, kernel, shape, out, settings, coding)
 
     def _guided(self, kernel: TransitionKernel) -> TransitionKernel:
         if self.guidance == 0:
@@ -115,24 +115,34 @@ def _taken(info: chains.RunInfo) -> str:
 
 @dataclass(frozen=True)
 class Opened:
-    """A run that is ready to be run: the kernel, S, K, the output, how its data were read.
+    """A run that is ready to be run: its kernel, S, the output, how data are read, pitches."""
 
-    And what makes text or music of its states, where they are that.
-    """
-
+    saved: runs.SavedRun
     kernel: Any
     shape: tuple[int, ...]
-    num_categories: int | None
     out: Path
     settings: dict[str, Any]
-    tokenizer: Tokenizer | None
     coding: PitchCoding | None
+
+    @property
+    def num_categories(self) -> int | None:
+        """K; None for real numbers."""
+        return self.saved.num_categories
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """What makes text of its states."""
+        return self.saved.tokenizer
 
     def design(self, source: str) -> Tensor:
         """A design, read as the run's data were."""
         return files.read_design(
             source, self.shape, self.num_categories, self.settings, self.tokenizer
         )
+
+    def present(self, source: str, z: Tensor) -> Tensor | None:
+        """Which sites of a design are data and not padding; None for all."""
+        return files.padding(source, z, self.tokenizer)
 
 
 @dataclass(frozen=True)
@@ -149,9 +159,10 @@ class Sample(_Running):
     def __call__(self) -> None:
         """Do it."""
         run = self.open()
+        known = run.saved.padding(self.count, torch.Generator().manual_seed(self.seed))
         self.write(
             run, chains.sample, self.count, run.shape,
-            moves=self.moves, correctors=self.correctors,
+            moves=self.moves, correctors=self.correctors, known=known,
         )  # fmt: skip
 
 
@@ -179,7 +190,11 @@ class Variants(_OnDesign):
         """Do it."""
         run = self.open([self.design])
         z = run.design(self.design)
-        found = self.write(run, chains.variants, z, self.count, level=self.level, steps=self.steps)
+        present = run.present(self.design, z)
+        found = self.write(
+            run, chains.variants, z, self.count, level=self.level, steps=self.steps,
+            known=None if present is None else (present, z),
+        )  # fmt: skip
         if run.num_categories is None:
             away = float((found - z).double().square().mean().sqrt())
             console.print(f"They are {away:.3g} from the design at a site (root mean square).")
@@ -208,10 +223,10 @@ class Inpaint(_OnDesign):
     def __call__(self) -> None:
         """Do it."""
         run = self.open([self.design, self.mask])
-        mask = self.sites(run.shape)
+        mask, z = self.sites(run.shape), run.design(self.design)
         self.write(
-            run, chains.inpaint, run.design(self.design), mask,
-            n=self.count, moves=self.moves, correctors=self.correctors,
+            run, chains.inpaint, z, mask, n=self.count, moves=self.moves,
+            correctors=self.correctors, present=run.present(self.design, z),
         )  # fmt: skip
 
     def sites(self, shape: tuple[int, ...]) -> Tensor:

@@ -60,6 +60,8 @@ class DataConfig:
         tokenizer: of text: characters (unless said), bytes, or the path of a tokenizer.json.
         length: T, of text: categories a row; 256 unless said; of music: steps; 64 unless said.
         stride: of text and music, from the start of a window to that of the next; None for T.
+        pad: of text: each line begins a row, short rows are filled up and the filling is no data;
+            of an array file, its array `present` says so.
         in_memory: false leaves the states on disk and reads them as they are needed.
         streaming: read a name on the Hub, or what `datasets` saved, as a stream; nothing is
             downloaded beforehand.
@@ -84,6 +86,7 @@ class DataConfig:
     tokenizer: str | None = None
     length: int | None = None
     stride: int | None = None
+    pad: bool = False
     in_memory: bool = True
     streaming: bool = False
     buffer: int = 10_000
@@ -105,7 +108,7 @@ class DataConfig:
         suffix = Path(self.source).suffix.lower()
         if self.source in TEXTS or suffix == ".txt":
             split = ("split",) if self.source in TEXTS else ()
-            return Form("a text", (*split, "tokenizer", "length", "stride"), data.load_text)
+            return Form("a text", (*split, "tokenizer", "length", "stride", "pad"), data.load_text)
         if suffix == ".json":
             return Form("music", ("split", "length", "stride"), data.load_scores)
         return Form("no text", _OF_ARRAYS, None)

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from discrete_ca import hub
+from discrete_ca.checks import Known
 from discrete_ca.data import (
     DiscreteData,
     Examples,
@@ -14,7 +17,7 @@ from discrete_ca.data import (
     Tokenizer,
     load_tokenizer,
 )
-from discrete_ca.errors import CheckpointError, ConfigError
+from discrete_ca.errors import CheckpointError, ConfigError, DataError
 from discrete_ca.hub import RUN_FILE
 from discrete_ca.kernels import GaussianNoiseKernel, TransitionKernel, load_kernel
 from discrete_ca.kernels.corrupted import CorruptionKernel
@@ -109,6 +112,24 @@ class SavedRun:
             own.lowest if lowest is None else lowest, own.rest if rest is None else rest
         )
 
+    def padding(self, count: int, generator: torch.Generator | None = None) -> Known | None:
+        """Which sites of so many examples are data, as in rows of the run's data drawn by chance.
+
+        Returns:
+            What chains take as `known`, (mask, values), each (count, *S); None where the data have
+            no padding.
+
+        Raises:
+            DataError: for data that can no longer be read.
+        """
+        if not self.about.get("data", {}).get("padded"):
+            return None
+        examples = RunConfig.from_dict(self.about["config"]).data.load()
+        if not isinstance(examples, DiscreteData) or examples.present is None:
+            raise DataError(f"{examples.name} has no padding any more; allowed: the run's data")
+        rows = torch.randint(len(examples), (count,), generator=generator)
+        return examples.present[rows], examples[rows]
+
 
 def save_model(folder: Path, kernel: TransitionKernel, examples: Examples) -> None:
     """Write the kernel into a run's folder, with the tokenizer of its data beside it."""
@@ -129,6 +150,7 @@ def describe(
         "data": {
             "name": examples.name, "count": count, "shape": list(examples.shape),
             "num_categories": examples.num_categories,
+            "padded": getattr(examples, "present", None) is not None,
         },
         "training": training,
     }  # fmt: skip

@@ -35,6 +35,7 @@ class HeldOut:
         objective: the loss; the denoiser's unless said, since that of contrastive adjustment
             falls with the kernel's own moves and measures no quality.
         seed: seeds levels and noise.
+        present: which sites are data and not padding, (N, *S); None for all.
 
     Example:
         >>> from discrete_ca import CategoricalNoiseKernel, corruption, nn
@@ -47,6 +48,7 @@ class HeldOut:
     label: Tensor | None = None
     objective: Objective = field(default_factory=Denoising)
     seed: int = 0
+    present: Tensor | None = None
 
     _SIZE = 64
 
@@ -59,7 +61,10 @@ class HeldOut:
             rows = slice(start, start + self._SIZE)
             label = self.label[rows].to(device) if told and self.label is not None else None
             noise = draws.keyed(self.seed, "held out", start)
-            losses = self.objective(kernel, self.z[rows].to(device), label=label, generator=noise)
+            present = None if self.present is None else self.present[rows].to(device)
+            losses = self.objective(
+                kernel, self.z[rows].to(device), label=label, generator=noise, present=present
+            )
             total += float(losses.double().sum())
         return {"held_out": total / len(self.z)}
 
