@@ -27,12 +27,13 @@ from benchmarks import report
 from discrete_ca import files, metrics, runs
 from discrete_ca.data import Examples, StreamedData, made
 from discrete_ca.errors import unknown_name
+from discrete_ca.explore.exporting import export
 from discrete_ca.runs import RunConfig
 from discrete_ca.sealed import write_json
 from discrete_ca.training.batches import Batches
 
 DENOISING = dca.Schedule.of(dca.Denoising(level_weight=dca.InverseLevel(0.1)))
-CORRECTORS, ROUNDS, NEAR = 1, 7, 16
+ROUNDS, NEAR, SHOWN = 7, 16, 48
 _ROWS = "real_data_rows"
 SMALL: dict[str, Any] = {"widths": (8,), "head_width": 8, "width": 16, "depth": 1}
 
@@ -45,6 +46,9 @@ class Case(NamedTuple):
     split: str | None = "test"
     """Which split it is compared with; None for the suite's own choice."""
     moves: int = 32
+    correctors: int = 1
+    draw: bool = False
+    """Read out by a draw, not the mode."""
     samples: int = 200
     source: str | None = None
     """Which argument says where its data are."""
@@ -61,7 +65,7 @@ CASES = {
     "moby-characters": Case("divergence_3"),
     "moby-subwords": Case("divergence_2", samples=200),
     "chorales": Case("chord_cross_entropy", source="chorales", samples=100),
-    "toys": Case("mmd_gaussian", samples=2000),
+    "toys": Case("mmd_gaussian", moves=64, correctors=3, draw=True, samples=2000),
 }
 
 
@@ -163,16 +167,21 @@ def measured(
     count = min(case.samples, len(comparison.real))
     told = torch.arange(count) % examples.num_classes if saved.kernel.told_label else None
     z, info = dca.sample(
-        saved.kernel, count, examples.shape, moves=case.moves, correctors=CORRECTORS, label=told,
-        generator=torch.Generator().manual_seed(config.train.seed), return_info=True,
-        progress=False,
+        saved.kernel, count, examples.shape, moves=case.moves, correctors=case.correctors,
+        label=told, draw=case.draw, generator=torch.Generator().manual_seed(config.train.seed),
+        return_info=True, progress=False,
     )  # fmt: skip
     found = dict(comparison.report(z, torch.Generator().manual_seed(0)))
     if name == "colour":
         found |= {"whole_shapes": whole_shapes(z), "whole_shapes_floor": 1.0}
-    drawn = files.is_image(examples.shape) and "chorales" not in name
-    for suffix in (".png" if drawn else ".txt", ".npz"):
-        files.write(folder / f"samples{suffix}", z[:48], saved.num_categories, 12, saved.tokenizer)
+    coding = saved.coding()
+    pitches = None if coding is None else coding.pitches
+    drawn = ".png" if files.is_image(examples.shape) else ".txt"
+    for suffix in (drawn, ".npz") if pitches is None else (drawn, ".npz", ".mid"):
+        export(
+            folder / f"samples{suffix}", z[:SHOWN], saved.num_categories,
+            tokenizer=saved.tokenizer, pitches=pitches,
+        )  # fmt: skip
     return {**found, "samples": count, "nfe": info.nfe}
 
 
@@ -220,12 +229,12 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     for name in given.only:
         case = CASES[name]
         if given.quick:
-            case = case._replace(moves=1, samples=8)
+            case = case._replace(moves=1, correctors=1, samples=8)
         config = settings_of(name, case, given)
         if config is not None:
             report.append(_ROWS, [run(name, case, config, Path(given.folder))], given.folder)
     rows = _rows(given.folder)
-    return report.write("real_data", rows, given.folder, correctors=CORRECTORS, seed=given.seed)
+    return report.write("real_data", rows, given.folder, seed=given.seed)
 
 
 def _rows(folder: str) -> list[dict[str, Any]]:

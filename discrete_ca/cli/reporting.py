@@ -36,6 +36,8 @@ class Eval:
     """h, in place of the kernel's own: nearer to 1 is slower and more faithful."""
     metropolis: bool = False
     """Refuse steps that break detailed balance, at no further network evaluation."""
+    draw: bool = False
+    """Read out by a draw in place of the mode, which is smoother than real numbers are."""
     seed: int = 0
     """Seeds every draw."""
     split: str | None = None
@@ -64,7 +66,7 @@ class Eval:
         z, info = chains.sample(
             saved.kernel, count, shape, moves=self.moves, correctors=self.correctors,
             hold=self.hold, metropolis=self.metropolis, known=saved.padding(count, generator),
-            generator=generator, return_info=True,
+            draw=self.draw, generator=generator, return_info=True,
         )  # fmt: skip
         seconds = time.monotonic() - begun
         report = {

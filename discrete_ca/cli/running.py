@@ -39,6 +39,8 @@ class _Running:
     """g: above 0, follow the label more than the data do, at twice the cost."""
     metropolis: bool = False
     """Refuse steps that break detailed balance, at no further network evaluation."""
+    draw: bool = False
+    """Read out by a draw in place of the mode, which is smoother than real numbers are."""
     shape: tuple[int, ...] = ()
     """S, where the run does not say."""
     trust_code: bool = False
@@ -88,7 +90,7 @@ class _Running:
         z: Tensor
         z, info = chain(
             run.kernel, *given, **settings, label=self.label, metropolis=self.metropolis,
-            return_info=True, generator=torch.Generator().manual_seed(self.seed),
+            draw=self.draw, return_info=True, generator=torch.Generator().manual_seed(self.seed),
         )  # fmt: skip
         z = z.cpu()
         exporting.export(

@@ -179,6 +179,8 @@ class NetConfig:
         heads: of the transformer, attention heads.
         period: of transformer and conv, steps after which time repeats, such as those of a bar of
             music; the network is told the place in it. None for time that is all alike.
+        stack: of transformer and conv, time steps that are one position, such as those of a beat:
+            n of them cost an n-th.
         tied: of transformer and conv, one matrix for embedding and output: for many categories.
         labels: tell the network the label, -1 for none (see `recipe.unlabelled`).
         components: M discretised logistic laws give the logits, for ordered categories: 3M numbers
@@ -194,6 +196,7 @@ class NetConfig:
     depth: int | None = None
     heads: int = 4
     period: int | None = None
+    stack: int = 1
     tied: bool = False
     labels: bool = False
     components: int = 0

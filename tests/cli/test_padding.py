@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pytest
 
 from discrete_ca.cli import main
 from discrete_ca.data import load
