@@ -213,12 +213,22 @@ def test_token_noise_has_the_frequencies_of_the_data():
         ({"net": {"width": 0}}, "net.width was 0; allowed: >= 1"),
         ({"net": {"depth": 0}}, "net.depth was 0; allowed: >= 1"),
         ({"net": {"kind": "transformer", "width": 12}}, "net.width was 12 with net.heads = 4"),
+        ({"net": {"kind": "conv", "period": 0}}, "net.period was 0; allowed: >= 1"),
+        ({"net": {"kind": "conv", "stack": 4}}, "net.stack was 4, with 6 time steps"),
+        ({"net": {"kind": "conv", "stack": 2, "period": 3}}, "net.stack was 2.*net.period = 3"),
         ({"kernel": {"corruption": f"{__name__}:Redraw"}}, "allowed: a Corruption"),
     ],
 )
 def test_what_cannot_be_built_is_refused_by_name(parts, message):
     with pytest.raises(ConfigError, match=message):
         build_kernel(config(**parts), SEQUENCES)
+
+
+@pytest.mark.parametrize("kind", ["conv", "transformer"])
+def test_networks_of_sequences_are_told_of_bars_and_beats(kind):
+    net = {"kind": kind, "stack": 2, "period": 4, "width": 16, "depth": 1}
+    made = build_kernel(config(net=net), SEQUENCES).net
+    assert made.stack == 2 and made.place.shape == (2, 16)
 
 
 def test_networks_of_sequences_refuse_other_shapes():

@@ -62,9 +62,11 @@ class Eval:
         )  # fmt: skip
         count, shape = min(self.samples, len(comparison.real)), comparison.real.shape[1:]
         generator = torch.Generator().manual_seed(self.seed)
+        told = getattr(saved.kernel, "told_label", False)
+        label = comparison.drawn_labels(count, generator) if told else None
         begun = time.monotonic()
         z, info = chains.sample(
-            saved.kernel, count, shape, moves=self.moves, correctors=self.correctors,
+            saved.kernel, count, shape, label=label, moves=self.moves, correctors=self.correctors,
             hold=self.hold, metropolis=self.metropolis, known=saved.padding(count, generator),
             draw=self.draw, generator=generator, return_info=True,
         )  # fmt: skip

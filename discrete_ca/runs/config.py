@@ -218,7 +218,8 @@ class KernelConfig:
             the autoregressive kernel, which needs no hold to be faithful.
         carry_over: take sites that absorbing noise left alone as known.
         add_evidence: add what a site's own state says of it to the network's outputs, which need
-            then not learn it; worth it where categories are few.
+            then not learn it; worth it where categories are few. Among many ordered ones a state is
+            sure of itself, and what went wrong at a higher level is never repaired.
         head: add an adjustment head, which the default recipe trains.
     """
 
