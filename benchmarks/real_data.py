@@ -58,9 +58,9 @@ class Case(NamedTuple):
 
 CASES = {
     "binarized-mnist": Case("frechet_distance"),
-    "mnist16": Case("frechet_distance"),
-    "mnist256": Case("frechet_distance", source="mnist", kind="digits", samples=128),
-    "mnist-gaussian": Case("frechet_distance"),
+    "mnist16": Case("frechet_distance", samples=100),
+    "mnist256": Case("frechet_distance", source="mnist", kind="digits", samples=100),
+    "mnist-gaussian": Case("frechet_distance", samples=100),
     "colour": Case("whole_shapes", samples=100),
     "moby-characters": Case("divergence_3"),
     "moby-subwords": Case("divergence_2", samples=200),
