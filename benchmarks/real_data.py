@@ -61,7 +61,7 @@ CASES = {
     "mnist16": Case("frechet_distance", samples=100),
     "mnist256": Case("frechet_distance", source="mnist", kind="digits", samples=100),
     "mnist-gaussian": Case("frechet_distance", samples=100),
-    "colour": Case("whole_shapes", samples=100),
+    "colour": Case("whole_shapes", samples=64),
     "moby-characters": Case("divergence_3"),
     "moby-subwords": Case("divergence_2", samples=200),
     "chorales": Case("chord_cross_entropy", source="chorales", samples=100),

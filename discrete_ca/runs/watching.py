@@ -5,6 +5,7 @@ from __future__ import annotations
 from discrete_ca import files
 from discrete_ca.data import ContinuousData, DiscreteData, Examples, StreamedData
 from discrete_ca.kernels import TransitionKernel
+from discrete_ca.metrics import PitchCoding
 from discrete_ca.objectives import ContrastiveAdjustment, Denoising, Objective
 from discrete_ca.runs.build import KERNELS
 from discrete_ca.runs.config import RunConfig
@@ -44,7 +45,9 @@ def build_observers(
     shape = tuple(examples.shape)
     starts_known = getattr(getattr(kernel, "corruption", None), "forgets", True)
     if starts_known and files.is_image(shape):
-        found.append(Samples(shape, examples.num_categories, seed=seed))
+        coding = PitchCoding.of_scores(examples.name)
+        pitches = None if coding is None else coding.pitches
+        found.append(Samples(shape, examples.num_categories, seed=seed, pitches=pitches))
     if getattr(examples, "present", None) is not None:
         return found  # chains would walk over padding
     if isinstance(examples, StreamedData):

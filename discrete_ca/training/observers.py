@@ -80,6 +80,7 @@ class Samples:
         moves: T, moves between levels.
         correctors: c, equal-level steps after each move.
         seed: seeds the draws.
+        pitches: of music, categories to MIDI pitches, to draw piano rolls; None for pictures.
     """
 
     shape: tuple[int, ...]
@@ -88,6 +89,7 @@ class Samples:
     moves: int = 32
     correctors: int = 1
     seed: int = 0
+    pitches: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, kernel: TransitionKernel) -> Observed:
         """``{"samples": picture}``."""
@@ -97,8 +99,10 @@ class Samples:
             kernel, self.count, self.shape, moves=self.moves, correctors=self.correctors,
             generator=draws.keyed(self.seed, "samples"), progress=False,
         )  # fmt: skip
-        columns = max(1, round(self.count**0.5))
-        return {"samples": drawing.grid(z, columns, self.num_categories or 2)}
+        columns, levels = max(1, round(self.count**0.5)), self.num_categories or 2
+        if self.pitches is not None:
+            z, levels = drawing.rolls(self.pitches(z.cpu())), drawing.LIGHT
+        return {"samples": drawing.grid(z, columns, levels)}
 
 
 @dataclass(frozen=True)
