@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from discrete_ca.nn import AdjustmentHead, AdjustmentMLP
+import discrete_ca as dca
+from discrete_ca.nn import MLP, AdjustmentHead, AdjustmentMLP
+from tests.helpers import FAMILIES, seeded
 
 
 def inputs(shape, categories=3, seed=0):
@@ -61,6 +63,52 @@ def test_excluded_categories_stay_excluded_and_give_finite_features():
     out = head(log_pz, evidence, torch.tensor([0.5]))
     assert out[0, 0, 1] == -torch.inf
     assert torch.isfinite(out[0, 1]).all() and torch.isfinite(out[0, 0, 0])
+
+
+def trained(family, head, scale=1.0, **options):
+    """A kernel whose network and head both get gradients."""
+    k = family.num_categories
+    torch.manual_seed(0)
+    net = MLP(k, family.num_states, shape=(3,), width=16)
+    heads = {"shared": lambda: AdjustmentHead(k, dims=1), "mlp": lambda: AdjustmentMLP(k, (3,))}
+    kernel = dca.CategoricalNoiseKernel(
+        net, family, 0.5, adjustment=awake(heads[head]()), **options
+    )
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.mul_(scale)
+    return kernel
+
+
+def assert_finite_gradients(kernel, level):
+    k = kernel.corruption.num_categories
+    z = torch.randint(0, k, (16, 3), generator=seeded(0))
+    loss = dca.ContrastiveAdjustment()(kernel, z, level=level, generator=seeded(1)).mean()
+    assert torch.isfinite(loss)
+    loss.backward()
+    found = {name: p.grad for name, p in kernel.named_parameters() if p.grad is not None}
+    assert any(name.startswith("net.") for name in found)
+    assert [name for name, grad in found.items() if not grad.isfinite().all()] == []
+
+
+@pytest.mark.parametrize("head", ["shared", "mlp"])
+@pytest.mark.parametrize("carry_over", [False, True])
+@pytest.mark.parametrize("add_evidence", [False, True])
+@pytest.mark.parametrize("name", ["uniform-2", "absorbing-4", "ordinal-16", "tokens-3"])
+def test_gradients_through_a_head_are_finite(name, add_evidence, carry_over, head):
+    """Also where a state rules categories out, p(z|x) = 0, and at both ends of the levels."""
+    for level in (0.0, 0.01, 1.0):
+        options = {"add_evidence": add_evidence, "carry_over": carry_over}
+        assert_finite_gradients(trained(FAMILIES[name], head, **options), level)
+
+
+@pytest.mark.parametrize("head", ["shared", "mlp"])
+def test_gradients_of_peaked_read_outs_are_finite(head):
+    kernel = trained(FAMILIES["uniform-5"], head, scale=12.0)
+    x = torch.randint(0, 5, (16, 3), generator=seeded(0))
+    probs = kernel.transition(x, 0.3).read_out.log_probs.exp()
+    assert bool((probs == 0).any())  # underflow
+    assert_finite_gradients(kernel, 0.3)
 
 
 def test_bad_settings_are_refused():
