@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from discrete_ca import checks
-from discrete_ca.chains.batches import batch_holds, batch_labels
 from discrete_ca.conditions import Conditions
 from discrete_ca.kernels import TransitionKernel
 from discrete_ca.walker import Tally, Walker
@@ -166,12 +165,8 @@ def trade_off(
         >>> points[0].nfe
         9
     """
-    if known is not None:
-        known = checks.known_sites(known, z)
-    free = torch.ones_like(z, dtype=torch.bool) if known is None else known[0]
-    given = Conditions(
-        batch_labels(label, len(z), z.device), known, batch_holds(hold, len(z), z.device)
-    )
+    given = Conditions.of(checks.tensor(z, "z"), label, known, hold)
+    free = torch.ones_like(z, dtype=torch.bool) if given.known is None else given.known[0]
     points = []
     for level in levels:
         start = kernel.corrupt(z, level, generator)

@@ -5,6 +5,7 @@ import torch
 
 import discrete_ca as dca
 from discrete_ca.nn import MLP, AdjustmentHead, AdjustmentMLP
+from discrete_ca.nn.adjustment import num_features, site_features
 from tests.helpers import FAMILIES, seeded
 
 
@@ -63,6 +64,33 @@ def test_excluded_categories_stay_excluded_and_give_finite_features():
     out = head(log_pz, evidence, torch.tensor([0.5]))
     assert out[0, 0, 1] == -torch.inf
     assert torch.isfinite(out[0, 1]).all() and torch.isfinite(out[0, 0, 0])
+
+
+def test_what_a_head_adds_fades_as_it_should():
+    """1 - b⁴ of what it would add at level 0, for the same features."""
+    log_pz, evidence, _ = inputs((5,))
+    b = torch.tensor([0.0, 0.5, 0.9, 1.0])
+    for head in (awake(AdjustmentHead(3, dims=1)), awake(AdjustmentMLP(3, (5,)))):
+        added = head(log_pz, evidence, b) - log_pz
+        assert not added[3].any() and bool((added[:3].abs().amax((1, 2)) > 0.01).all())
+        with torch.no_grad():  # a bias of the last layer is added as it is
+            before, last = added, list(head.layers.parameters())[-1]
+            last += 1.0
+        more = head(log_pz, evidence, b) - log_pz - before
+        fade = torch.tensor([1.0, 1 - 1 / 16, 1 - 0.9**4, 0.0]).reshape(4, 1, 1)
+        torch.testing.assert_close(more, fade.expand_as(more), rtol=1e-4, atol=1e-5)
+
+
+def test_features_of_the_level_and_the_hold():
+    """Each as it is and as log(t + 0.01) / 4; of the hold what is not held."""
+    log_pz, evidence, b = inputs((5,))
+    h = torch.tensor([0.0, 0.5, 0.9, 1.0])
+    found = site_features(log_pz, evidence, b, h)
+    assert found.shape[-1] == num_features(3, hold=True)
+    wanted = torch.stack([b, (b + 0.01).log() / 4, 1 - h, (1 - h + 0.01).log() / 4], -1)
+    torch.testing.assert_close(found[..., -4:], wanted[:, None].expand(4, 5, 4))
+    plain = site_features(log_pz, evidence, b)
+    assert torch.equal(plain, found[..., :-2])
 
 
 def trained(family, head, scale=1.0, **options):
