@@ -53,7 +53,7 @@ class TransitionKernel(serialization.Configured, nn.Module, ABC):
         x: Tensor,
         level: checks.Level,
         target_level: checks.Level | None = None,
-        label: Tensor | int | None = None,
+        label: Tensor | None = None,
         known: checks.Known | None = None,
     ) -> Transition:
         """The law of the next state.
@@ -65,7 +65,8 @@ class TransitionKernel(serialization.Configured, nn.Module, ABC):
             x: states at `level`, shape (B, *S).
             level: b_x, a number or shape (B,).
             target_level: b_y; None for an equal-level step.
-            label: one class label, or labels (B,), for networks that declare `label`.
+            label: class labels, long, shape (B,), for networks that declare `label`; kernels of
+                this package take one label for all, too.
             known: (mask, values) of conditioned sites, mask True = generate.
         """
 
