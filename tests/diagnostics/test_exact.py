@@ -384,7 +384,7 @@ def test_the_gap_is_the_absolute_one():
 def test_rare_states_have_a_part_in_the_gap(tiny):
     """A state that is hard to reach and to leave: the slowest mode is its own."""
     rows = [[1.0, 1.0, 0.01 * tiny], [1.0, 1.0, 0.0], [0.01 * tiny, 0.0, 0.99 * tiny]]
-    weights = f64(*sum(rows, [])).reshape(3, 3)
+    weights = torch.tensor(rows, dtype=torch.float64)
     P, pi = weights / weights.sum(1, keepdim=True), weights.sum(1) / weights.sum()
     assert exact.spectral_gap(P, pi) == pytest.approx(0.01, rel=0.01)
 
