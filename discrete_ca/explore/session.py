@@ -347,7 +347,7 @@ class Session(Workspace):
         Args:
             path: the file.
             nodes: which, in this order; None for those that are picked.
-            pitches: for .mid, categories to MIDI pitches, negative for rests.
+            pitches: of music, categories to MIDI pitches, negative for rests; see `export`.
             settings: for .mid, `steps_a_beat`, `beats_a_minute`, `velocity`.
 
         Raises:

@@ -272,7 +272,7 @@ class Served:
         ids = [int(i) for i in nodes.split(",")]
         if len(ids) > forms.MOST_NODES:
             raise ValueError(f"nodes names {len(ids)}; allowed: {forms.MOST_NODES}")
-        more = {"pitches": self.medium.midi_pitches} if format == "mid" else {}
+        more = {"pitches": self.medium.midi_pitches} if self.medium.pitches else {}
         with tempfile.TemporaryDirectory(dir=self.shelf.folder, prefix=".export-") as folder:
             place = Path(folder, f"designs.{format}")
             with self.shelf.using(session_id) as entry:

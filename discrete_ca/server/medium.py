@@ -70,7 +70,7 @@ class Medium:
             pitches = coding.pitches(torch.arange(num_categories)).tolist()
             if max(pitches) > 127:
                 raise ConfigError(f"the highest pitch was {max(pitches)}; allowed: up to 127")
-            return cls("music", ("mid", "npz", "txt"), pitches=tuple(pitches))
+            return cls("music", ("mid", "png", "npz", "txt"), pitches=tuple(pitches))
         if tokenizer is not None:
             tokens = tuple(tokenizer.decode([k]) for k in range(min(num_categories, _MOST_TOKENS)))
             return cls("text", ("txt", "npz"), tokens=tokens, tokenizer=tokenizer)
