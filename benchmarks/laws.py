@@ -34,7 +34,9 @@ def random_law(seed: int, num_categories: int = 2, sites: int = 5, sharpness: fl
     return Law(f"random {seed}", logits.softmax(0), num_categories, (sites,))
 
 
-def patch_law(smoothing: float = 1e-3, height: int = 3, width: int = 3, split: str = "train") -> Law:
+def patch_law(
+    smoothing: float = 1e-3, height: int = 3, width: int = 3, split: str = "train"
+) -> Law:
     """All patches of the 14 x 14 middle of the binarized MNIST images of a split."""
     images = dca.data.load("binarized_mnist", split=split).states
     middle, sites = images[:, 7:21, 7:21], height * width

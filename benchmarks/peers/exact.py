@@ -143,10 +143,15 @@ def _leveled(
     noise: str, ways: dict[str, Callable[[list[float]], list[Step]]], cached: bool = False
 ) -> list[Setting]:
     """Settings of samplers that take levels down to 0."""
+
+    def steps(of: Any, levels: Any, count: int) -> list[Step]:
+        made: list[Step] = of(levels(count, 0.0))
+        return made
+
     return [
         Setting(
             f"{name}, {text}" if text else name,
-            partial(peer, noise, lambda n, of=of, levels=levels: of(levels(n, 0.0)), cached),
+            partial(peer, noise, partial(steps, of, levels), cached),
         )
         for (name, levels), (text, of) in product(LEVELS.items(), ways.items())
     ]

@@ -53,9 +53,7 @@ def draw_flow(
             level = 1 - float(path.scheduler(t[:1]).alpha_t)
             return padded(denoiser(x, level), states)
 
-    solver = MixtureDiscreteEulerSolver(
-        Wrapper(torch.nn.Identity()), path, states, source.float()
-    )
+    solver = MixtureDiscreteEulerSolver(Wrapper(torch.nn.Identity()), path, states, source.float())
     found: Tensor = solver.sample(
         x_init=x,
         step_size=1 / steps,

@@ -46,12 +46,12 @@ def one_hot(x: Tensor, num_states: int, like: Tensor) -> Tensor:
 
 
 def padded(p: Tensor, num_states: int) -> Tensor:
-    """p over K categories as a law over V states, with 0 for those that are no categories."""
+    """P over K categories as a law over V states, with 0 for those that are no categories."""
     return torch.nn.functional.pad(p, (0, num_states - p.shape[-1]))
 
 
 def d3pm(corruption: Corruption, levels: Sequence[float], joint: bool = False) -> list[Step]:
-    r"""Ancestral sampling, ``p(y|x) = Σ_z p(z|x) q(y|x, z)`` with the forward chain's posterior
+    r"""Ancestral sampling, ``p(y|x) = Σ_z p(z|x) q(y|x, z)``, with the forward chain's posterior.
 
         q(y|x, z) = Q_s[z, y] Q_{t|s}[y, x] / Q_t[z, x]     (Eq. 3)
 
@@ -224,7 +224,7 @@ def draw_cached(
     asked, mask = len(x), p.shape[-1]
     for step in steps:
         y = draws.categorical(step.law(p, x).log(), generator)
-        anew = ((y != x) & (y == mask).flatten(1).any(1)[(...,) + (None,) * (x.ndim - 1)])
+        anew = (y != x) & (y == mask).flatten(1).any(1)[(...,) + (None,) * (x.ndim - 1)]
         anew = anew.flatten(1).any(1)
         x = y
         if bool(anew.any()):

@@ -203,9 +203,7 @@ def test_euler_steps_are_their_rates(noise, power, free):
 
 def test_euler_steps_converge_with_their_number():
     law = independent_law()
-    coarse, fine = (
-        exact.total_variation(flow_law(Uniform, n, law), law.p) for n in (16, 64)
-    )
+    coarse, fine = (exact.total_variation(flow_law(Uniform, n, law), law.p) for n in (16, 64))
     assert fine < coarse / 2 < 0.05
 
 
