@@ -8,9 +8,10 @@ from itertools import pairwise, product
 import pytest
 import torch
 
+from benchmarks import pages
 from benchmarks.laws import Law, random_law
 from benchmarks.peers import exact as peers_exact
-from benchmarks.peers import flow, samplers
+from benchmarks.peers import flow, networks, reference, samplers
 from discrete_ca.corruption import Absorbing, Uniform
 from discrete_ca.diagnostics import exact
 from tests.helpers import assert_counts, counts_of, seeded
@@ -40,28 +41,28 @@ def matrix(step, p, noise):
 
 def by_hand(p, noise, site):
     """P(y|x) = sum over whole z of p(z|x) prod_i q(y_i | x_i, z_i), q given as a function."""
-    x, values = states(noise), noise(K).num_states
+    x, values, p = states(noise).tolist(), noise(K).num_states, p.tolist()
     P = torch.zeros(len(x), len(x), dtype=torch.float64)
     for i, z, j in product(range(len(x)), product(range(K), repeat=3), range(len(x))):
         total = 1.0
         for d in range(3):
-            total *= float(p[i, d, z[d]]) * site(z[d], int(x[i, d]), int(x[j, d]), values)
+            total *= p[i][d][z[d]] * site(z[d], x[i][d], x[j][d], values)
         P[i, j] += total
     return P
 
 
 def bayes(noise, t, s):
     """Eq. 3 of D3PM, from the chain's own transition: q(y|x, z) by Bayes' rule, in scalars."""
-    forgotten = noise(K).matrix(1.0)[0]
-    q_s, q_t = noise(K).matrix(s), noise(K).matrix(t)
+    forgotten = noise(K).matrix(1.0)[0].tolist()
+    q_s, q_t = noise(K).matrix(s).tolist(), noise(K).matrix(t).tolist()
 
     def forward(y, x):  # one step of the forward chain, which forgets so much
         moved = 1 - (1 - t) / (1 - s)
-        return (1 - moved) * (x == y) + moved * float(forgotten[x])
+        return (1 - moved) * (x == y) + moved * forgotten[x]
 
     def site(z, x, y, _):
-        below = float(q_t[z, x])
-        return float(q_s[z, y]) * forward(y, x) / below if below > 0 else 0.0
+        below = q_t[z][x]
+        return q_s[z][y] * forward(y, x) / below if below > 0 else 0.0
 
     return site
 
@@ -258,6 +259,51 @@ def test_one_site_a_step_is_exact_for_masked_samplers_alone():
     assert used < 3.001
     assert exact.total_variation(found, subject.law.p) < 2e-3
     assert exact.total_variation(other, subject.law.p) > 5e-3
+
+
+@pytest.mark.parametrize(("b_x", "b_y", "agree"), [(0.5, 0.5, True), (0.5, 0.3, False)])
+def test_the_authors_kernel_is_ours_where_it_keeps_its_marginal(b_x, b_y, agree):
+    found = reference.compared(0.95, b_x, b_y, seed=0)
+    assert (found["largest difference"] < 1e-12) == agree
+    assert found["masked, ours"] == pytest.approx(b_y, abs=1e-12)
+    assert found["masked, Eq. 27"] == pytest.approx(max(b_y, 0.95 * b_x), abs=1e-12)
+
+
+def test_the_authors_draw_follows_their_formula():
+    x = torch.tensor([0, 1, 2]).repeat(20_000)[:, None]
+    logits = torch.tensor([0.3, 0.7]).log().expand(len(x), 1, 2)
+    y = reference.reference_draw(logits, x, 0.8, 0.6, 0.55, seeded())
+    probs = reference.reference_probs(logits.exp().double(), x, 0.8, 0.6, 0.55)[:3, 0]
+    for state in range(3):
+        assert_counts(counts_of(y[x == state], 3), probs[state] / probs[state].sum())
+
+
+def test_the_quick_forms_of_networks_and_the_reference_write_their_rows(tmp_path, capsys):
+    networks.main(["--quick", "--no-head", "--folder", str(tmp_path)])
+    folder = tmp_path / "quick"
+    rows = json.loads((folder / "peers.networks.json").read_text(encoding="utf-8"))["rows"]
+    assert rows[0]["sampler"] == "real digits"
+    asked = [row for row in rows[1:] if "Frechet" in row]
+    assert len(asked) == (12 if flow.installed() else 10)
+    assert all(row["Frechet"] > 0 and 1 < row["NFE"] <= 8 for row in asked)
+    assert {row["setting"] for row in rows[1:] if "Frechet" not in row} <= {flow.MISSING}
+    page = "".join(pages.peers_networks(rows))
+    assert page.count("/s;") == len(asked)
+    reference.main(["--quick", "--folder", str(tmp_path)])
+    assert (folder / "peers.reference.json").exists()
+
+
+def test_a_package_that_is_missing_is_a_line_of_the_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(flow, "installed", lambda: False)
+    monkeypatch.setattr(
+        networks, "peers", lambda: iter([networks.Sampler("flow-matching", "", [])])
+    )
+    monkeypatch.setattr(networks, "chains", lambda own, head: iter(()))
+    rows = networks.main(["--quick", "--folder", str(tmp_path)])["rows"]
+    assert rows[1]["setting"] == "flow-matching is not installed"
+    assert "| flow-matching | flow-matching is not installed |" in "".join(
+        pages.peers_networks(rows)
+    )
 
 
 def test_the_quick_form_writes_a_row_for_each_sampler(tmp_path, capsys):
