@@ -3,13 +3,13 @@
     python -m benchmarks.peers.networks [--quick] [--data binarized-mnist ...] [--budgets 800 3200]
 
 A budget is a number of steps of denoising, batch and optimizer the recipe's. Denoisers of uniform
-and of absorbing noise are one architecture trained equally long; D3PM, MDLM, ReMDM and the package
-flow-matching draw from them, our chain from the uniform one (16 levels: from one of ordinal noise,
-its recipe's), and "with head" from the recipe's own schedule at the same cost, which spends part of
-it on an adjustment head. The Frechet distance is on the judge's features (16 levels: after a
-threshold at 8) to test digits; the first row is as many real ones. Every read-out is a draw, ours
-too, though `discrete_ca.sample` takes modes where it is not asked. Samples a second are of one
-thread, by processor time. NFE are network evaluations a sample, at most those of the column.
+and of absorbing noise are one architecture trained equally long; D3PM, MDLM, ReMDM and the packages
+flow-matching and diffusers draw from them, our chain from the uniform one (16 levels: from one of
+ordinal noise, its recipe's), and "with head" from the recipe's own schedule at the same cost, which
+spends part of it on an adjustment head. The Frechet distance is on the judge's features (16 levels:
+after a threshold at 8) to test digits; the first row is as many real ones. Every read-out is a
+draw, ours too, though `discrete_ca.sample` takes modes where it is not asked. Samples a second are
+of one thread, by processor time. NFE are network evaluations a sample, at most those of the column.
 
 Settings (levels, remasking, divergence-free term, correctors; never a temperature) are those with
 the lowest distance of 100 samples at seed 100 from the networks of the largest budget, a choice for
@@ -38,7 +38,7 @@ from torch import Tensor
 import discrete_ca as dca
 from benchmarks import report
 from benchmarks.digits import looks
-from benchmarks.peers import flow, samplers
+from benchmarks.peers import flow, samplers, schedulers
 from benchmarks.peers.samplers import Step
 from benchmarks.peers.training import Job, fit
 from discrete_ca import metrics
@@ -124,6 +124,16 @@ def flow_peer(
     return z, nfe
 
 
+def amused_peer(
+    schedule: str, noise: float,
+    kernel: Kernel, count: int, nfe: int, generator: torch.Generator,
+) -> tuple[Tensor, float]:  # fmt: skip
+    """Samples by the package diffusers."""
+    x = kernel.initial(count, (28, 28), generator)
+    z = schedulers.draw_amused(denoiser(kernel), x, nfe, schedule, noise, generator)
+    return z, nfe
+
+
 def chain(
     hold: float, metropolis: bool, correctors: int,
     kernel: Kernel, count: int, nfe: int, generator: torch.Generator,
@@ -178,6 +188,13 @@ def _flow() -> list[Setting]:
     ]
 
 
+def _amused() -> list[Setting]:
+    return [
+        Setting(f"{schedule}, order noise {noise:g}", partial(amused_peer, schedule, noise))
+        for schedule, noise in (("cosine", 2.0), ("cosine", 0.0), ("linear", 2.0))
+    ]
+
+
 def _chains(hold: float, metropolis: bool) -> list[Setting]:
     return [
         Setting(f"{c} correctors", partial(chain, hold, metropolis, c), 2 + c)
@@ -202,6 +219,7 @@ def peers() -> Iterator[Sampler]:
     yield Sampler("ReMDM-rescale", "absorbing", _by_eta(samplers.rescaled, 0.01, 0.05, 0.2))
     yield Sampler("ReMDM-loop", "absorbing", _loop())
     yield Sampler("flow-matching, masked source", "absorbing", _flow())
+    yield Sampler("diffusers, AmusedScheduler", "absorbing", _amused())
 
 
 def chains(own: str, head: bool) -> Iterator[Sampler]:
@@ -215,6 +233,14 @@ def chains(own: str, head: bool) -> Iterator[Sampler]:
             yield Sampler(
                 f"chain with head, h = 0.85, {text}", own, _chains(0.85, metropolis), head=True
             )
+
+
+def lacking(sampler: Sampler) -> str:
+    """Which package a sampler would need and has not, in words; "" for none."""
+    for package, name in ((flow, "flow-matching"), (schedulers, "diffusers")):
+        if sampler.name.startswith(name) and not package.installed():
+            return package.MISSING
+    return ""
 
 
 class Table:
@@ -292,9 +318,9 @@ def table_of(
     largest, settings = max(given.budgets), dict[tuple[str, int], Setting]()
     for budget in sorted(given.budgets, reverse=True):
         for sampler in (*peers(), *chains(table.case.own, given.head)):
-            if sampler.name.startswith("flow-matching") and not flow.installed():
+            if missing := lacking(sampler):
                 told = {"data": name, "budget (steps)": budget, "sampler": sampler.name}
-                yield {**told, "at most NFE": "", "setting": flow.MISSING}
+                yield {**told, "at most NFE": "", "setting": missing}
                 continue
             for nfe in (
                 given.nfe if budget == largest else [n for n in given.nfe if n <= TUNING_MOST]

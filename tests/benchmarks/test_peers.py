@@ -11,7 +11,7 @@ import torch
 from benchmarks import pages
 from benchmarks.laws import Law, random_law
 from benchmarks.peers import exact as peers_exact
-from benchmarks.peers import flow, networks, reference, samplers
+from benchmarks.peers import flow, networks, reference, samplers, schedulers
 from discrete_ca.corruption import Absorbing, Uniform
 from discrete_ca.diagnostics import exact
 from tests.helpers import assert_counts, counts_of, seeded
@@ -222,6 +222,28 @@ def test_flow_matching_draws_from_the_law_of_its_equations(noise, power, free):
     assert_counts(counts_of(exact.index(z, K), K**3), wanted.clamp_min(0) / wanted.sum())
 
 
+@pytest.mark.skipif(not schedulers.installed(), reason=schedulers.MISSING)
+def test_vq_diffusion_of_diffusers_is_mdlm_with_even_levels():
+    law, count, steps = random_law(0, sites=3), 20_000, 5
+    oracle = peers_exact.Oracle(law, Absorbing(K))
+    start = exact.noisy_law(law.p, Absorbing(K), SHAPE, 1.0)
+    even = samplers.mdlm(linear(steps - 1))
+    wanted, _ = samplers.final_law(even, oracle.probs, start, 3, SHAPE)
+    x = Absorbing(K).initial(count, SHAPE)
+    z = schedulers.draw_vq(oracle.probs, x, steps, seeded())
+    assert_counts(counts_of(exact.index(z, 3), 27), wanted)
+
+
+@pytest.mark.skipif(not schedulers.installed(), reason=schedulers.MISSING)
+def test_amused_of_diffusers_ends_clean_and_is_exact_for_independent_sites():
+    law, count = independent_law(), 20_000
+    oracle = peers_exact.Oracle(law, Absorbing(K))
+    x = Absorbing(K).initial(count, SHAPE)
+    z = schedulers.draw_amused(oracle.probs, x, 1, generator=seeded())
+    assert_counts(counts_of(exact.index(z, K), 8), law.p)
+    assert int(schedulers.draw_amused(oracle.probs, x, 3, generator=seeded()).max()) < K
+
+
 def test_draws_follow_the_enumerated_law_cached_or_not():
     law, count = random_law(0, sites=3), 20_000
     oracle = peers_exact.Oracle(law, Absorbing(K))
@@ -284,9 +306,12 @@ def test_the_quick_forms_of_networks_and_the_reference_write_their_rows(tmp_path
     rows = json.loads((folder / "peers.networks.json").read_text(encoding="utf-8"))["rows"]
     assert rows[0]["sampler"] == "real digits"
     asked = [row for row in rows[1:] if "Frechet" in row]
-    assert len(asked) == (12 if flow.installed() else 10)
+    assert len(asked) == 10 + 2 * flow.installed() + schedulers.installed()
     assert all(row["Frechet"] > 0 and 1 < row["NFE"] <= 8 for row in asked)
-    assert {row["setting"] for row in rows[1:] if "Frechet" not in row} <= {flow.MISSING}
+    assert {row["setting"] for row in rows[1:] if "Frechet" not in row} <= {
+        flow.MISSING,
+        schedulers.MISSING,
+    }
     page = "".join(pages.peers_networks(rows))
     assert page.count("/s;") == len(asked)
     reference.main(["--quick", "--folder", str(tmp_path)])
