@@ -45,8 +45,8 @@ from discrete_ca.diagnostics import exact
 NFES = (2, 4, 8, 32, 128, 512)
 HOLDS = (0.5, 0.85)
 LEVELS = {"linear": linear_levels, "cosine": cosine_levels}
-MOST_STEPS = 2048
-"""Of a cached run."""
+MOST_STEPS, MOST_CACHED = 1024, 8
+"""Of a cached run: steps, and evaluations, which are no more than there are sites."""
 
 
 class Oracle(nn.Module):
@@ -95,6 +95,8 @@ class Setting(NamedTuple):
     """From a subject and the most evaluations to the law of the output and the evaluations."""
     least: int = 1
     """Fewest evaluations that it can do with."""
+    most: int = NFES[-1]
+    """Most evaluations that it can make use of."""
 
 
 def peer(
@@ -152,6 +154,7 @@ def _leveled(
         Setting(
             f"{name}, {text}" if text else name,
             partial(peer, noise, partial(steps, of, levels), cached),
+            most=MOST_CACHED if cached else NFES[-1],
         )
         for (name, levels), (text, of) in product(LEVELS.items(), ways.items())
     ]
@@ -253,26 +256,41 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     given = report.parse(parser, argv)
     if given.quick:
         given.nfe, given.laws = [2, 4], ["random"]
+    done = {} if given.quick else _done(given.folder)
     rows = []
     for kind in given.laws:
         tuning, subjects = ([Subject(law) for law in make()] for make in LAWS[kind])
         if given.quick:
             tuning, subjects = tuning[:1], subjects[:1]
         for (name, settings), nfe in product(grids(), given.nfe):
-            begun = time.process_time()
-            able = [each for each in settings if each.least <= nfe][: 2 if given.quick else None]
+            able = [each for each in settings if each.least <= nfe <= each.most]
             if not able:
                 continue
-            best = min(able, key=lambda each: median_tv(each, tuning, nfe)[0])
-            tv, used = median_tv(best, subjects, nfe)
-            row = {
-                "law": kind, "sampler": name, "at most NFE": nfe, "TV": tv, "NFE": round(used, 2),
-                "setting": best.text, "settings tried": len(able),
-            }  # fmt: skip
-            rows.append(row)
-            raw = {**row, "seconds": round(time.process_time() - begun, 1)}
-            report.append("peers.exact", [raw], given.folder)
+            if (kind, name, nfe) not in done:
+                row = best_row(able[: 2 if given.quick else None], tuning, subjects, nfe)
+                done[kind, name, nfe] = {"law": kind, "sampler": name, "at most NFE": nfe, **row}
+                report.append("peers.exact", [done[kind, name, nfe]], given.folder)
+            rows.append(done[kind, name, nfe])
     return report.write("peers.exact", rows, given.folder, laws=given.laws)
+
+
+def best_row(
+    settings: list[Setting], tuning: list[Subject], subjects: list[Subject], nfe: int
+) -> dict[str, Any]:
+    """What the setting that is best on some laws comes to on others."""
+    begun = time.process_time()
+    best = min(settings, key=lambda each: median_tv(each, tuning, nfe)[0])
+    tv, used = median_tv(best, subjects, nfe)
+    return {
+        "TV": tv, "NFE": round(used, 2), "setting": best.text, "settings tried": len(settings),
+        "seconds": round(time.process_time() - begun, 1),
+    }  # fmt: skip
+
+
+def _done(folder: str) -> dict[tuple[str, str, int], dict[str, Any]]:
+    """Rows of an interrupted run."""
+    rows = report.appended("peers.exact", folder)
+    return {(row["law"], row["sampler"], row["at most NFE"]): row for row in rows}
 
 
 if __name__ == "__main__":
