@@ -13,8 +13,8 @@ of one thread, by processor time. NFE are network evaluations a sample, at most 
 
 Settings (levels, remasking, divergence-free term, correctors; never a temperature) are those with
 the lowest distance of 100 samples at seed 100 from the networks of the largest budget, a choice for
-each sampler and NFE, up to 128 NFE; at more NFE, which the largest budget alone goes to, the choice
-at 128 stands. The table is seed 0.
+each sampler and NFE, up to 32 NFE; at more NFE the choice at 32 stands. The table is seed 0. Rows
+that are in the folder already are not measured again.
 
 Expected before measuring: at 8 NFE all are far from the floor and the uniform ones nearest, since
 they may still change a site; MDLM stalls, since its errors stay; ReMDM and our chain gain most from
@@ -48,7 +48,7 @@ from discrete_ca.data import DiscreteData
 NFES = (8, 32, 128, 512)
 BUDGETS = (800, 3200)
 HOLDS = (0.5, 0.85)
-TUNING_SEED, TUNING_COUNT, TUNING_MOST = 100, 100, 128
+TUNING_SEED, TUNING_COUNT, TUNING_MOST = 100, 100, 32
 LEVELS = {"linear": linear_levels, "cosine": cosine_levels}
 
 Kernel = dca.CategoricalNoiseKernel
@@ -308,36 +308,45 @@ class Table:
         }  # fmt: skip
 
 
-def table_of(
-    name: str, given: Any, keep: Callable[[dict[str, Any]], None]
-) -> Iterator[dict[str, Any]]:
-    """The rows of a data set, each kept as soon as it is there."""
+Rows = dict[tuple[Any, ...], dict[str, Any]]
+"""Rows by data, budget, sampler and NFE."""
+
+
+def key_of(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What tells a row from the others."""
+    return row["data"], row["budget (steps)"], row["sampler"], row["at most NFE"]
+
+
+def fill(rows: Rows, name: str, given: Any, keep: Callable[[dict[str, Any]], None]) -> None:
+    """Add what is missing of a data set, keeping each row as soon as it is there."""
     table = Table(name, given.count, Path(given.folder) / "networks", given.quick)
-    begun = {"data": name, "budget (steps)": "", "sampler": "real digits", "at most NFE": ""}
-    yield {**begun, **table.looks(table.real)}
+    real = {"data": name, "budget (steps)": "", "sampler": "real digits", "at most NFE": ""}
+    if key_of(real) not in rows:
+        keep({**real, **table.looks(table.real)})
     largest, settings = max(given.budgets), dict[tuple[str, int], Setting]()
     for budget in sorted(given.budgets, reverse=True):
         for sampler in (*peers(), *chains(table.case.own, given.head)):
+            here = {"data": name, "budget (steps)": budget, "sampler": sampler.name}
             if missing := lacking(sampler):
-                told = {"data": name, "budget (steps)": budget, "sampler": sampler.name}
-                yield {**told, "at most NFE": "", "setting": missing}
+                row = {**here, "at most NFE": "", "setting": missing}
+                rows[key_of(row)] = row
                 continue
-            for nfe in (
-                given.nfe if budget == largest else [n for n in given.nfe if n <= TUNING_MOST]
-            ):
-                key = sampler.name, min(nfe, TUNING_MOST)
-                if key not in settings:
-                    settings[key] = table.chosen(sampler, largest, key[1])
-                row = table.row(sampler, settings[key], budget, nfe)
-                keep(row)
-                yield row
+            for nfe in given.nfe:
+                if key_of({**here, "at most NFE": nfe}) in rows:
+                    continue
+                chosen = sampler.name, min(nfe, TUNING_MOST)
+                if chosen not in settings:
+                    earlier = rows.get((name, largest, *chosen), {}).get("setting")
+                    known = [each for each in sampler.settings if each.text == earlier]
+                    settings[chosen] = (
+                        known[0] if known else table.chosen(sampler, largest, chosen[1])
+                    )
+                keep(table.row(sampler, settings[chosen], budget, nfe))
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run it and write its report."""
-    parser = report.parser(
-        __doc__, quick="two steps of tiny networks, four samples, 8 NFE, nothing tuned"
-    )
+    parser = report.parser(__doc__, quick="two steps of tiny networks, 4 samples, nothing tuned")
     parser.add_argument("--data", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--budgets", nargs="+", type=int, default=list(BUDGETS), help="steps")
     parser.add_argument("--nfe", nargs="+", type=int, default=list(NFES))
@@ -346,15 +355,18 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     given = report.parse(parser, argv)
     if given.quick:
         given.data, given.budgets, given.nfe, given.count = ["binarized-mnist"], [2], [8], 4
-    rows: list[dict[str, Any]] = []
+    rows: Rows = {}
+    if not given.quick:  # of an earlier run, which this one goes on with
+        rows |= {key_of(row): row for row in report.appended("peers.networks", given.folder)}
 
     def keep(row: dict[str, Any]) -> None:
+        rows[key_of(row)] = row
         report.append("peers.networks", [row], given.folder)
 
     for name in given.data:
-        rows += table_of(name, given, keep)
+        fill(rows, name, given, keep)
     settings = {"samples": given.count, "seed": 0, "tuning seed": TUNING_SEED}
-    return report.write("peers.networks", rows, given.folder, **settings)
+    return report.write("peers.networks", list(rows.values()), given.folder, **settings)
 
 
 if __name__ == "__main__":
