@@ -199,7 +199,7 @@ def _chains(hold: float, metropolis: bool) -> list[Setting]:
             partial(chain, hold, metropolis, schedule, c, lowest),
             least=2 + c,
         )
-        for schedule, c, lowest in product(LEVELS, (0, 1, 3, 7), (0.02, 0.2))
+        for schedule, c, lowest in product(LEVELS, (0, 1, 3, 7), (0.005, 0.02, 0.2))
         if c or not metropolis
     ]
 
@@ -223,6 +223,8 @@ def grids() -> Iterator[tuple[str, list[Setting]]]:
     for hold, metropolis in product(HOLDS, (False, True)):
         text = "Metropolis" if metropolis else "plain"
         yield f"chain, h = {hold:g}, {text}", _chains(hold, metropolis)
+    slowest = [each for each in _chains(1.0, False) if each.least == 2]  # nothing to correct
+    yield "chain, h = 1", slowest
 
 
 LAWS: dict[str, tuple[Callable[[], list[Law]], Callable[[], list[Law]]]] = {

@@ -178,7 +178,7 @@ def _loop() -> list[Setting]:
     def steps(eta: float, kernel: Kernel, count: int) -> list[Step]:
         return samplers.remdm_loop(count, eta)
 
-    return [Setting(f"η {eta:g}", partial(peer, partial(steps, eta), False)) for eta in (0.02, 0.1)]
+    return [Setting(f"η {eta:g}", partial(peer, partial(steps, eta), False)) for eta in (0.1, 0.3)]
 
 
 def _flow() -> list[Setting]:
@@ -215,8 +215,8 @@ def peers() -> Iterator[Sampler]:
     yield Sampler("flow-matching, uniform source", "uniform", _flow())
     yield Sampler("MDLM (D3PM, absorbing)", "absorbing", _leveled({"": mdlm}))
     yield Sampler("MDLM, cached", "absorbing", _leveled({"": mdlm}, ("linear",), cached=True))
-    yield Sampler("ReMDM-cap", "absorbing", _by_eta(samplers.capped, 0.005, 0.02, 0.1))
-    yield Sampler("ReMDM-rescale", "absorbing", _by_eta(samplers.rescaled, 0.01, 0.05, 0.2))
+    yield Sampler("ReMDM-cap", "absorbing", _by_eta(samplers.capped, 0.02, 0.1, 0.3))
+    yield Sampler("ReMDM-rescale", "absorbing", _by_eta(samplers.rescaled, 0.2, 0.5, 1.0))
     yield Sampler("ReMDM-loop", "absorbing", _loop())
     yield Sampler("flow-matching, masked source", "absorbing", _flow())
     yield Sampler("diffusers, AmusedScheduler", "absorbing", _amused())
