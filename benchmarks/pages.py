@@ -136,7 +136,7 @@ def peers_exact(rows: list[Row]) -> Iterator[str]:
 
         def cell(row: Row) -> str:
             used = "" if row["NFE"] == row["at most NFE"] else f"; {row['NFE']:g} NFE"
-            return f"{row['TV']:.2g} ({row['setting']}{used})"
+            return f"{row['TV']:.4f} ({row['setting']}{used})"
 
         yield _by_nfe([row for row in rows if row["law"] == law], cell)
 
