@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from discrete_ca import metrics, serialization
+from discrete_ca.data.loading import NAMES
 from discrete_ca.serialization import PACKAGE, Configured
 
 _QUIET = {"source", "folder", "progress", "save_minutes"}  # of one machine, or told elsewhere
@@ -107,8 +108,9 @@ class ModelCard:
             return []
         if shape is None:
             return [f"discrete-ca sample {self.name} --count 64 --shape S"]
-        # its digits come with the package
-        embedded = shape == (28, 28) and (numbers or k in (2, 16))
+        source = _table(_table(self.about, "config"), "data").get("source")
+        # its examples, or such digits, come with the package
+        embedded = source in NAMES or (shape == (28, 28) and (numbers or k in (2, 16)))
         design = f"--design {'test:0' if embedded else 'FILE:0'}"
         found = [f"variants {{}} {design} --level 0.3"]
         if start is not None:

@@ -19,16 +19,22 @@ if TYPE_CHECKING:
 UNKNOWN = -1
 """A site drawn in its own colour: one that is to be generated."""
 
+LIGHT = 256
+"""Levels of light in a picture of bytes."""
+
 _PAPER, _GAP, _UNKNOWN_COLOUR = 255, (224, 224, 228), (150, 185, 235)
+_BLACK_KEYS, _WHITE_KEY, _BLACK_KEY, _BAR_LINE = (1, 3, 6, 8, 10), 255, 236, 200
+_VOICES = ((200, 50, 50), (225, 140, 20), (40, 140, 70), (40, 90, 190))
 
 
 def grid(
     images: Tensor, columns: int, num_categories: int = 2, scale: int = 3, gap: int = 1
 ) -> Image:
-    """Images side by side, category 0 white and the last black; `UNKNOWN` sites in blue.
+    """Images side by side: of two categories the last is black on white, of more it is light.
 
-    Real numbers are drawn as if [-1, 1] were the range of categories, what lies beyond at its ends,
-    and NaN in blue.
+    So grey levels look as in the pictures that they were read from, where bright is high. Real
+    numbers are drawn as light too, -1 black and 1 white, what lies beyond at the ends. `UNKNOWN`
+    sites, and NaN, are blue.
 
     Args:
         images: categories or floats, (N, H, W), or (N, 3, H, W) for colour.
@@ -61,7 +67,8 @@ def grid(
         pixels = light.movedim(1, -1)
         unknown = (images == UNKNOWN).any(1)
     else:
-        pixels = (_PAPER - light).unsqueeze(-1).expand(*light.shape, 3).clone()
+        shade = _PAPER - light if num_categories == 2 else light
+        pixels = shade.unsqueeze(-1).expand(*light.shape, 3).clone()
         unknown = images == UNKNOWN
     pixels[unknown] = torch.tensor(_UNKNOWN_COLOUR, dtype=torch.uint8)
     count, height, width = pixels.shape[:3]
@@ -74,6 +81,36 @@ def grid(
         canvas[top : top + height, left : left + width] = pixels[i]
     picture = Image.fromarray(canvas.numpy())
     return picture.resize((size[1] * scale, size[0] * scale), Image.Resampling.NEAREST)
+
+
+def rolls(pitches: Tensor, bar: int = 16) -> Tensor:
+    """Music as piano rolls: pictures for `grid`, time to the right, high notes above.
+
+    Each voice has its colour, rows of black keys are grey, and a line begins each bar.
+
+    Args:
+        pitches: MIDI pitches, negative for rests, (N, C, T).
+        bar: steps a bar.
+
+    Returns:
+        Colours, (N, 3, R, T) of `LIGHT` levels, R the range of the pitches.
+
+    Example:
+        >>> rolls(torch.tensor([[[67, 69], [60, -1]]])).shape
+        torch.Size([1, 3, 12, 2])
+    """
+    sounding = pitches[pitches >= 0]
+    low, high = (int(sounding.min()), int(sounding.max())) if len(sounding) else (60, 60)
+    keys = torch.arange(high + 1, low - 2, -1)
+    black = torch.isin(keys % 12, torch.tensor(_BLACK_KEYS))
+    paper = torch.where(black, _BLACK_KEY, _WHITE_KEY)
+    found = paper[None, None, :, None].repeat(len(pitches), 3, 1, pitches.shape[2])
+    found[..., ::bar] = found[..., ::bar].clamp_max(_BAR_LINE)
+    for voice in reversed(range(pitches.shape[1])):  # the highest is seen where two agree
+        struck = (pitches[:, voice, None, :] == keys[:, None]).unsqueeze(1)  # (N, 1, R, T)
+        colour = torch.tensor(_VOICES[voice % len(_VOICES)])[:, None, None]
+        found = torch.where(struck, colour, found)
+    return found
 
 
 def plot_trade_off(

@@ -26,7 +26,8 @@ from discrete_ca.errors import ConfigError, DataError
 DIGITS = {2: "binarized_mnist", 16: "mnist16"}
 """MNIST's digits that come with the package, by their number of categories."""
 SUFFIXES = (".npz", ".npy", ".txt", ".png", ".gif")
-_DRAWN = (".png", ".gif")
+DRAWN = (".png", ".gif")
+"""Those that are pictures."""
 _NAMES = {int: "a whole number", float: "a number"}
 
 
@@ -46,16 +47,22 @@ def split_index(source: str) -> tuple[str, int]:
     return (name, int(place)) if name and place.isdigit() else (source, 0)
 
 
-def check_output(path: Path, shape: tuple[int, ...]) -> None:
+def check_output(path: Path, shape: tuple[int, ...], others: tuple[str, ...] = ()) -> None:
     """Refuse, before any work, a place or a format that cannot hold states of this shape.
+
+    Args:
+        path: the place.
+        shape: S.
+        others: suffixes that the caller writes itself, to be named.
 
     Raises:
         ConfigError: for a suffix that is not known, a picture of what is no image, a folder.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise ConfigError(f"out was {path}; allowed: a name ending in {', '.join(SUFFIXES)}")
-    if suffix in _DRAWN and not is_image(shape):
+        allowed = ", ".join((*SUFFIXES, *others))
+        raise ConfigError(f"out was {path}; allowed: a name ending in {allowed}")
+    if suffix in DRAWN and not is_image(shape):
         raise ConfigError(f"out was {path}, but states have shape {shape}; allowed: .npz .npy .txt")
     if path.is_dir():
         raise ConfigError(f"out was {path}, which is a folder; allowed: a file")
@@ -125,6 +132,9 @@ def read_design(
         states = _of_split(source, name, shape, num_categories, settings or {}, tokenizer)
     elif tokenizer is not None and path.suffix.lower() == ".txt":
         states, place = _line(path, place, tokenizer), 0
+        missing = shape[-1] - states.shape[1]
+        if tokenizer.pad is not None and missing > 0:
+            states = torch.nn.functional.pad(states, (0, missing), value=tokenizer.pad)
     else:
         states = _examples(path, shape, num_categories, settings or {})
     if states.shape[1:] != shape:
@@ -140,6 +150,31 @@ def read_design(
             f"allowed: 0 .. {num_categories - 1}"
         )
     return z
+
+
+def padding(source: str, z: Tensor, tokenizer: Tokenizer | None = None) -> Tensor | None:
+    """Which sites of a design are data and not padding, (*S); None where nothing pads.
+
+    Args:
+        source: as `read_design` took it: an array file may hold an array `present`.
+        z: the design.
+        tokenizer: one that pads says it by its category.
+
+    Raises:
+        DataError: for an array that does not fit.
+    """
+    if tokenizer is not None:
+        return None if tokenizer.pad is None else z != tokenizer.pad
+    name, place = split_index(source)
+    if Path(name).suffix.lower() not in (".npz", ".pt"):
+        return None
+    found = array_file(Path(name), None, None).present
+    if found is None:
+        return None
+    found = found[None] if found.shape == z.shape else found
+    if found.shape[1:] != z.shape or place >= len(found):
+        raise DataError(f"present of '{source}' has shape {tuple(found.shape)}; allowed: (N, *S)")
+    return found[place]
 
 
 def _of_split(

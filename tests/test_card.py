@@ -164,3 +164,9 @@ def test_values_in_one_line():
     assert shown(rotate) == "tests.test_serialization:rotate"
     assert shown("a") == "'a'" and shown([1, None]) == "[1, None]"
     assert "\n" not in shown(kernel_of((4,)))
+
+
+def test_data_of_the_package_have_designs_to_try():
+    kernel = dca.CategoricalNoiseKernel(dca.nn.MLP(3, 3, (5,)), dca.corruption.Uniform(3))
+    about = {"data": {"shape": [5]}, "config": {"data": {"source": "moby_dick"}}}
+    assert "--design test:0 --span 0 2" in ModelCard(kernel, "x", about).commands()[2]

@@ -18,9 +18,9 @@ def test_a_grid_shows_each_image_in_its_place():
     def pixel(row, column):
         return picture.getpixel((2 * column, 2 * row))
 
-    assert pixel(1, 1) == (255, 255, 255) and pixel(1, 2) == (170, 170, 170)
-    assert pixel(1, 4) == (0, 0, 0) and pixel(2, 5) == (150, 185, 235)
-    assert pixel(4, 1) == (85, 85, 85)
+    assert pixel(1, 1) == (0, 0, 0) and pixel(1, 2) == (85, 85, 85)  # four levels of light
+    assert pixel(1, 4) == (255, 255, 255) and pixel(2, 5) == (150, 185, 235)
+    assert pixel(4, 1) == (170, 170, 170)
     assert pixel(4, 4) == pixel(0, 0) == (224, 224, 228)  # the gap, and the place of a fourth
 
 
@@ -28,6 +28,26 @@ def test_colour():
     red = torch.zeros(1, 3, 2, 2, dtype=torch.long)
     red[:, 0] = 7
     assert drawing.grid(red, 1, num_categories=8, scale=1).getpixel((1, 1)) == (255, 0, 0)
+
+
+def test_two_categories_are_paper_and_ink_more_are_light():
+    """What a grey picture is read as is drawn as that picture."""
+    ink = drawing.grid(torch.tensor([[[0, 1]]]), 1, scale=1)
+    assert [ink.getpixel((i, 1)) for i in (1, 2)] == [(255,) * 3, (0,) * 3]
+    grey = drawing.grid(torch.tensor([[[0, 200, 255]]]), 1, num_categories=256, scale=1)
+    assert [grey.getpixel((i, 1))[0] for i in (1, 2, 3)] == [0, 200, 255]
+
+
+def test_piano_rolls():
+    piece = torch.tensor([[[72, 72, -1], [60, 62, 62]]])
+    roll = drawing.rolls(piece, bar=2)
+    assert roll.shape == (1, 3, 15, 3)  # from above 72 to below 60
+    high, low = roll[0, :, 1], roll[0, :, 13]
+    assert (high[:, 0] == high[:, 1]).all() and (low[:, 0] != high[:, 0]).any()
+    assert high[:, 2].tolist() == [200] * 3  # a rest, on the line of a bar
+    assert roll[0, :, 14, 1].tolist() == [255] * 3 and roll[0, :, 12, 1].tolist() == [236] * 3
+    assert drawing.rolls(torch.full((2, 4, 8), -1)).shape == (2, 3, 3, 8)
+    assert drawing.grid(roll, 1, drawing.LIGHT, scale=1).size == (5, 17)
 
 
 def test_a_film_has_its_frames(tmp_path):

@@ -150,7 +150,8 @@ def test_texts(tmp_path):
     (tmp_path / "x.txt").write_text("to be or not to be")
     source = str(tmp_path / "x.txt")
     data = config(data={"source": source, "length": 6}).data.load()
-    assert data.shape == (6,) and data.num_categories == 7
+    assert data.shape == (6,) and data.num_categories == 7 and len(data) == 3
+    assert len(config(data={"source": source, "length": 6, "stride": 2}).data.load()) == 7
     plain = config(data={"source": source, "length": 9, "tokenizer": "bytes"}).data.load()
     assert plain.num_categories == 256
     for parts, message in (
@@ -158,6 +159,7 @@ def test_texts(tmp_path):
         ({"source": source, "split": "test"}, "data.split was 'test', but .* 'train'"),
         ({"source": "mnist16", "length": 3}, "data.length was 3, but 'mnist16' is no text"),
         ({"source": "mnist16", "tokenizer": "bytes"}, "data.tokenizer was 'bytes'"),
+        ({"source": "mnist16", "stride": 3}, "data.stride was 3"),
     ):
         with pytest.raises(ConfigError, match=message):
             config(data=parts).data.load()
@@ -211,12 +213,22 @@ def test_token_noise_has_the_frequencies_of_the_data():
         ({"net": {"width": 0}}, "net.width was 0; allowed: >= 1"),
         ({"net": {"depth": 0}}, "net.depth was 0; allowed: >= 1"),
         ({"net": {"kind": "transformer", "width": 12}}, "net.width was 12 with net.heads = 4"),
+        ({"net": {"kind": "conv", "period": 0}}, "net.period was 0; allowed: >= 1"),
+        ({"net": {"kind": "conv", "stack": 4}}, "net.stack was 4, with 6 time steps"),
+        ({"net": {"kind": "conv", "stack": 2, "period": 3}}, "net.stack was 2.*net.period = 3"),
         ({"kernel": {"corruption": f"{__name__}:Redraw"}}, "allowed: a Corruption"),
     ],
 )
 def test_what_cannot_be_built_is_refused_by_name(parts, message):
     with pytest.raises(ConfigError, match=message):
         build_kernel(config(**parts), SEQUENCES)
+
+
+@pytest.mark.parametrize("kind", ["conv", "transformer"])
+def test_networks_of_sequences_are_told_of_bars_and_beats(kind):
+    net = {"kind": kind, "stack": 2, "period": 4, "width": 16, "depth": 1}
+    made = build_kernel(config(net=net), SEQUENCES).net
+    assert made.stack == 2 and made.place.shape == (2, 16)
 
 
 def test_networks_of_sequences_refuse_other_shapes():

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from discrete_ca import checks
-from discrete_ca.chains.batches import batch_holds, batch_labels, cost_of, in_chunks, tally_of
+from discrete_ca.chains.batches import batch_holds, batch_labels, cost_of, in_chunks
 from discrete_ca.chains.levels import checked_levels
 from discrete_ca.conditions import Conditions
 from discrete_ca.kernels import TransitionKernel, device_of
-from discrete_ca.walker import Walker
+from discrete_ca.walker import Tally, Walker
 
 
 def sample(
@@ -81,7 +81,7 @@ def sample(
     steps = (len(schedule) - 1) * (1 + correctors)
     given = Conditions(labels, known, batch_holds(hold, count, device_of(kernel)))
 
-    tally = tally_of(metropolis, schedule[1:] if correctors else ())
+    tally = Tally.of(metropolis, schedule[1:] if correctors else ())
 
     def work(piece: slice, tick: Callable[[], None]) -> Tensor:
         x = kernel.initial(piece.stop - piece.start, tuple(shape), generator, device_of(kernel))
@@ -168,7 +168,7 @@ def inpaint(
     steps = (len(schedule) - 1) * (1 + correctors)
     checks.positive(n, "n")
 
-    tally = tally_of(metropolis, schedule[1:] if correctors else ())
+    tally = Tally.of(metropolis, schedule[1:] if correctors else ())
 
     def work(piece: slice, tick: Callable[[], None]) -> Tensor:
         count = piece.stop - piece.start

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -82,17 +82,6 @@ def batch_labels(label: Tensor | int | None, count: int, device: torch.device) -
     if found.shape not in ((), (count,)):
         raise ValueError(f"label has shape {tuple(found.shape)}; allowed: () or ({count},)")
     return found.long().expand(count)
-
-
-def tally_of(metropolis: bool, levels: Sequence[float] = ()) -> Tally | None:
-    """What counts Metropolis steps at such levels; None for plain steps.
-
-    Raises:
-        ValueError: for a level at which a state says for certain what it was.
-    """
-    if metropolis and any(b == 0 for b in levels):
-        raise ValueError("metropolis was True at level 0; allowed: levels above 0")
-    return Tally() if metropolis else None
 
 
 def cost_of(

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from discrete_ca import checks
-from discrete_ca.chains.batches import batch_holds, batch_labels, cost_of, in_chunks, tally_of
+from discrete_ca.chains.batches import batch_holds, batch_labels, cost_of, in_chunks
 from discrete_ca.conditions import Conditions
 from discrete_ca.kernels import TransitionKernel, device_of
-from discrete_ca.walker import Walker
+from discrete_ca.walker import Tally, Walker
 
 
 def run(
@@ -52,7 +52,7 @@ def run(
         4
     """
     given = Conditions(label, known, batch_holds(hold, len(x), x.device))
-    walker = Walker(kernel, x, level, given, generator, tally_of(metropolis))
+    walker = Walker(kernel, x, level, given, generator, Tally.of(metropolis))
     done = 0
     while steps is None or done < steps:
         yield walker.step()
@@ -128,7 +128,7 @@ def variants(
     checks.positive(steps, "steps", least=0)
     checks.positive(n, "n")
 
-    tally = tally_of(metropolis, [level])
+    tally = Tally.of(metropolis, [level])
 
     def work(piece: slice, tick: Callable[[], None]) -> Tensor:
         count = piece.stop - piece.start

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import webbrowser
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from discrete_ca import runs, server
 from discrete_ca.cli.terminal import Place, best_device, console
 from discrete_ca.errors import ConfigError
-from discrete_ca.metrics import PitchCoding
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,9 @@ class Explore:
     token: str | None = None
     """The token, 16 characters or more; by chance unless said, none on this machine alone."""
     lowest_pitch: int | None = None
-    """For designs that are voices (C, T): the MIDI pitch of category 0."""
+    """For voices (C, T): the MIDI pitch of category 0, where the run does not say."""
     rest: int | None = None
-    """For voices: the category that is a rest."""
+    """For voices: the category that is a rest, likewise."""
     shape: tuple[int, ...] = ()
     """S, where the run does not say."""
     open: bool = False
@@ -49,18 +48,16 @@ class Explore:
         except ImportError as error:
             raise ConfigError(str(error)) from error
         saved = runs.load_run(self.run, self.trust_code)
+        saved = replace(saved, shape=self.shape or saved.shape)
         saved.kernel.to(best_device())
         local = Path(self.run)
         folder = self.folder or (
             local / "explore" if local.is_dir() else Path("explore", local.name)
         )
-        coding = None
-        if self.lowest_pitch is not None:
-            coding = PitchCoding(self.lowest_pitch, self.rest)
         app = server.application(
-            saved, local.name, folder, shape=self.shape or None,
+            saved, local.name, folder,
             examples=None if self.designs is None else server.read_examples(self.designs, saved),
-            coding=coding, address=address,
+            coding=saved.coding(self.lowest_pitch, self.rest), address=address,
         )  # fmt: skip
 
         def tell(url: str) -> None:

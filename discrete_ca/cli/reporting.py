@@ -38,6 +38,8 @@ class Eval:
     """h, in place of the kernel's own: nearer to 1 is slower and more faithful."""
     metropolis: bool = False
     """Refuse steps that break detailed balance, at no further network evaluation."""
+    draw: bool = False
+    """Read out by a draw in place of the mode, which is smoother than real numbers are."""
     seed: int = 0
     """Seeds every draw."""
     split: str | None = None
@@ -45,10 +47,10 @@ class Eval:
     examples that the run held out, or half of what it was trained on."""
     kind: str | None = None
     """digits, images, tokens, points or chorales; else what the data look like."""
-    lowest: int = 0
-    """Of chorales: the MIDI pitch of category 0."""
+    lowest: int | None = None
+    """Of chorales: the MIDI pitch of category 0, where the run does not say."""
     rest: int | None = None
-    """Of chorales: the category of a rest."""
+    """Of chorales: the category of a rest, where the run does not say."""
     trust_code: bool = False
     """Import classes from outside the package that the run names."""
 
@@ -58,14 +60,17 @@ class Eval:
         saved = runs.load_run(self.run, self.trust_code)
         comparison = runs.build_comparison(
             saved, kind=self.kind, split=self.split, seed=self.seed,
-            coding=metrics.PitchCoding(self.lowest, self.rest),
+            coding=saved.coding(self.lowest, self.rest),
         )  # fmt: skip
         count, shape = min(self.samples, len(comparison.real)), comparison.real.shape[1:]
         generator = torch.Generator().manual_seed(self.seed)
+        told = getattr(saved.kernel, "told_label", False)
+        label = comparison.drawn_labels(count, generator) if told else None
         begun = time.monotonic()
         z, info = chains.sample(
-            saved.kernel, count, shape, moves=self.moves, correctors=self.correctors,
-            hold=self.hold, metropolis=self.metropolis, generator=generator, return_info=True,
+            saved.kernel, count, shape, label=label, moves=self.moves, correctors=self.correctors,
+            hold=self.hold, metropolis=self.metropolis, known=saved.padding(count, generator),
+            draw=self.draw, generator=generator, return_info=True,
         )  # fmt: skip
         seconds = time.monotonic() - begun
         report = {

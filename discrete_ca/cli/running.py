@@ -15,7 +15,9 @@ from discrete_ca import chains, files, runs
 from discrete_ca.cli.terminal import Place, best_device, console
 from discrete_ca.data import Tokenizer
 from discrete_ca.errors import ConfigError
+from discrete_ca.explore import exporting
 from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel
+from discrete_ca.metrics import PitchCoding
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class _Running:
     run: Place
     """A run's folder, one that save_pretrained wrote, or user/name on the Hub."""
     out: Path | None = None
-    """Where the result goes: .npz, .npy, .txt (a line an example), .png (a grid) or .gif; out.png
-    or out.txt unless said."""
+    """Where the result goes: .npz, .npy, .txt (a line an example), .png (a grid), .gif or, of
+    music, .mid; out.png, out.mid or out.txt unless said."""
     seed: int = 0
     """Seeds every draw."""
     hold: float | None = None
@@ -37,6 +39,8 @@ class _Running:
     """g: above 0, follow the label more than the data do, at twice the cost."""
     metropolis: bool = False
     """Refuse steps that break detailed balance, at no further network evaluation."""
+    draw: bool = False
+    """Read out by a draw in place of the mode, which is smoother than real numbers are."""
     shape: tuple[int, ...] = ()
     """S, where the run does not say."""
     trust_code: bool = False
@@ -60,14 +64,15 @@ class _Running:
                     f"hold was {self.hold}; allowed: None, since the kernel has a lag"
                 )
             saved.kernel.hold = self.hold  # type: ignore[assignment]
-        out = self.out or Path("out.png" if files.is_image(shape) else "out.txt")
-        files.check_output(out, shape)
+        coding = saved.coding()
+        out = self.out or Path(_name(shape, coding))
+        exporting.check(out, shape)
         for given in inputs:
             if given is not None and out.resolve() == Path(files.split_index(given)[0]).resolve():
                 raise ConfigError(f"out was {out}, which is read; allowed: another file")
         settings = saved.about.get("config", {}).get("data", {})
         kernel = self._guided(saved.kernel).to(best_device())
-        return Opened(kernel, shape, saved.num_categories, out, settings, saved.tokenizer)
+        return Opened(saved, kernel, shape, out, settings, coding)
 
     def _guided(self, kernel: TransitionKernel) -> TransitionKernel:
         if self.guidance == 0:
@@ -85,15 +90,25 @@ class _Running:
         z: Tensor
         z, info = chain(
             run.kernel, *given, **settings, label=self.label, metropolis=self.metropolis,
-            return_info=True, generator=torch.Generator().manual_seed(self.seed),
+            draw=self.draw, return_info=True, generator=torch.Generator().manual_seed(self.seed),
         )  # fmt: skip
         z = z.cpu()
-        files.write(run.out, z, run.num_categories, tokenizer=run.tokenizer)
+        exporting.export(
+            run.out, z, run.num_categories, tokenizer=run.tokenizer,
+            pitches=None if run.coding is None else run.coding.pitches,
+        )  # fmt: skip
         console.print(
             f"{len(z)} written to {run.out}: {info.nfe} network evaluations each, "
             f"{time.monotonic() - begun:.1f} s{_taken(info)}."
         )
         return z
+
+
+def _name(shape: tuple[int, ...], coding: PitchCoding | None) -> str:
+    """Of the output, where none is given."""
+    if coding is not None:
+        return "out.mid"
+    return "out.png" if files.is_image(shape) else "out.txt"
 
 
 def _taken(info: chains.RunInfo) -> str:
@@ -102,20 +117,34 @@ def _taken(info: chains.RunInfo) -> str:
 
 @dataclass(frozen=True)
 class Opened:
-    """A run that is ready to be run: the kernel, S, K, the output, how its data were read."""
+    """A run that is ready to be run: its kernel, S, the output, how data are read, pitches."""
 
+    saved: runs.SavedRun
     kernel: Any
     shape: tuple[int, ...]
-    num_categories: int | None
     out: Path
     settings: dict[str, Any]
-    tokenizer: Tokenizer | None
+    coding: PitchCoding | None
+
+    @property
+    def num_categories(self) -> int | None:
+        """K; None for real numbers."""
+        return self.saved.num_categories
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """What makes text of its states."""
+        return self.saved.tokenizer
 
     def design(self, source: str) -> Tensor:
         """A design, read as the run's data were."""
         return files.read_design(
             source, self.shape, self.num_categories, self.settings, self.tokenizer
         )
+
+    def present(self, source: str, z: Tensor) -> Tensor | None:
+        """Which sites of a design are data and not padding; None for all."""
+        return files.padding(source, z, self.tokenizer)
 
 
 @dataclass(frozen=True)
@@ -132,9 +161,10 @@ class Sample(_Running):
     def __call__(self) -> None:
         """Do it."""
         run = self.open()
+        known = run.saved.padding(self.count, torch.Generator().manual_seed(self.seed))
         self.write(
             run, chains.sample, self.count, run.shape,
-            moves=self.moves, correctors=self.correctors,
+            moves=self.moves, correctors=self.correctors, known=known,
         )  # fmt: skip
 
 
@@ -162,7 +192,11 @@ class Variants(_OnDesign):
         """Do it."""
         run = self.open([self.design])
         z = run.design(self.design)
-        found = self.write(run, chains.variants, z, self.count, level=self.level, steps=self.steps)
+        present = run.present(self.design, z)
+        found = self.write(
+            run, chains.variants, z, self.count, level=self.level, steps=self.steps,
+            known=None if present is None else (present, z),
+        )  # fmt: skip
         if run.num_categories is None:
             away = float((found - z).double().square().mean().sqrt())
             console.print(f"They are {away:.3g} from the design at a site (root mean square).")
@@ -191,10 +225,10 @@ class Inpaint(_OnDesign):
     def __call__(self) -> None:
         """Do it."""
         run = self.open([self.design, self.mask])
-        mask = self.sites(run.shape)
+        mask, z = self.sites(run.shape), run.design(self.design)
         self.write(
-            run, chains.inpaint, run.design(self.design), mask,
-            n=self.count, moves=self.moves, correctors=self.correctors,
+            run, chains.inpaint, z, mask, n=self.count, moves=self.moves,
+            correctors=self.correctors, present=run.present(self.design, z),
         )  # fmt: skip
 
     def sites(self, shape: tuple[int, ...]) -> Tensor:

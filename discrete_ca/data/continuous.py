@@ -183,6 +183,8 @@ def load_continuous(
         if split != "train":
             raise DataError(f"split was '{split}'; allowed: 'train', since {path} has no others")
         raw = array_file(path, states_key, label_key)
+        if raw.present is not None:
+            raise DataError(f"{path} says which sites are present; allowed: with categories")
         states, bounds = as_numbers(raw.values, value_range)
         return ContinuousData(states, raw.labels, path.stem, bounds)
     if isinstance(source, str) and source in loading.POINTS:

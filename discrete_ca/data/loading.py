@@ -60,7 +60,8 @@ def load(
               IDX files, as the original MNIST at 256 levels;
             - a .json file of music in voices (see `load_scores`);
             - a .npy, .npz or .pt file of numbers, shape (N, *S), or a folder of .npy files, which
-              follow one another in the order of their names.
+              follow one another in the order of their names; an array `present` in a .npz or .pt
+              file says which sites are data and not padding.
         split: which split; a source without splits is all "train".
         num_categories: K; None for what the source or the transform says, else the largest
             value + 1.
@@ -106,7 +107,7 @@ def load(
         if transform.num_categories is None:
             transform = Transform(binarize=8)
 
-    values, labels, num_values, label_names = raw
+    values, labels, num_values, label_names, present = raw
     if not in_memory:
         if isinstance(values, Tensor):
             raise DataError(
@@ -120,7 +121,7 @@ def load(
     states = transform(values, generator)
     if num_categories is None:
         num_categories = transform.num_categories or num_values
-    return DiscreteData(states, num_categories, labels, name, label_names=label_names)
+    return DiscreteData(states, num_categories, labels, name, present, label_names=label_names)
 
 
 def _is_score(source: Any) -> bool:

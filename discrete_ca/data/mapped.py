@@ -133,7 +133,7 @@ class MappedData(DiscreteData):
         rest, taken = copy.copy(self), copy.copy(self)
         rest._rows, taken._rows = Without(self._rows, index), Chosen(self._rows, index)
         if self.present is not None:
-            rest.present, taken.present = self.present.parted(held_out)
+            rest.present, taken.present = self.present._parted(held_out)
         if self.labels is not None:
             kept = torch.ones(len(self), dtype=torch.bool)
             kept[held_out] = False
@@ -141,31 +141,28 @@ class MappedData(DiscreteData):
         return rest, taken
 
 
-class _Present:
+class _Present(MappedData):
     """Which sites are data, on disk: ``present[index]`` reads booleans (B, *S)."""
 
     def __init__(self, rows: Rows | NDArray[Any], shape: tuple[int, ...], name: str) -> None:
-        self._data = MappedData(rows, 2, name=f"present of {name}")
-        if (len(self._data), *self._data.shape) != shape:
-            found = (len(self._data), *self._data.shape)
-            raise DataError(f"present has shape {found}; allowed: {shape}")
-        for piece in self._data._pieces():
-            some = self[piece].flatten(1).any(1)
-            if not bool(some.all()):
-                raise DataError(
-                    f"present is False at every site of example {piece[int((~some).nonzero()[0])]}"
-                    "; allowed: at least one site an example"
-                )
+        super().__init__(rows, 2, name=f"present of {name}")
+        if (len(self), *self.shape) != shape:
+            raise DataError(f"present has shape {(len(self), *self.shape)}; allowed: {shape}")
+        if not self._checked:  # else it was gone through already
+            self._highest()
+
+    def _read(self, index: NDArray[np.int64]) -> tuple[Tensor, int]:
+        states, highest = super()._read(index)
+        nothing = ~states.bool().reshape(len(states), -1).any(1)
+        if bool(nothing.any()):
+            raise DataError(
+                f"present is False at every site of example {index[int(nothing.long().argmax())]}; "
+                "allowed: at least one site an example"
+            )
+        return states, highest
 
     def __getitem__(self, index: Any) -> Tensor:
-        return self._data[index].bool()
-
-    def parted(self, held_out: Tensor) -> tuple[_Present, _Present]:
-        """Those of the rows that are not in a sorted index, and those that are."""
-        parts = copy.copy(self), copy.copy(self)
-        for part, data in zip(parts, self._data._parted(held_out), strict=True):
-            part._data = data
-        return parts
+        return super().__getitem__(index).bool()
 
 
 def _places(index: Any, length: int) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ from discrete_ca.errors import DataError, unknown_name
 
 STATES_KEYS = ("states", "data")
 LABEL_KEYS = ("labels", "label")
+PRESENT_KEY = "present"
 
 
 Values = TypeVar("Values", covariant=True)  # a tensor, or Rows that are still where they were
@@ -32,6 +33,8 @@ class Raw(NamedTuple, Generic[Values]):
     """One more than the largest value that the format allows, where it says so."""
     label_names: tuple[str, ...] | None = None
     """What the labels are called, where the source says so."""
+    present: Tensor | None = None
+    """Which sites are data and not padding, booleans (N, *S), where the source says so."""
 
 
 @contextmanager
@@ -83,6 +86,8 @@ def array_file(path: Path, states_key: str | None, label_key: str | None) -> Raw
             not the labels.
         label_key: the array with the labels; None for `labels` or `label` where there is one.
 
+    An array `present` beside them, 0 and 1, says which sites are data and not padding.
+
     Raises:
         DataError: for a damaged file, missing arrays, or dtypes that are no numbers.
 
@@ -109,9 +114,14 @@ def array_file(path: Path, states_key: str | None, label_key: str | None) -> Raw
                 f"allowed: None, since {path} holds one array without a name"
             )
         return Raw(_number(content, "states"))
-    states_key, label_key = choose_keys(list(content), states_key, label_key, str(path))
+    present = None
+    if PRESENT_KEY in content and PRESENT_KEY not in (states_key, label_key):
+        present = _number(content[PRESENT_KEY], PRESENT_KEY) != 0
+    names = [name for name in content if present is None or name != PRESENT_KEY]
+    states_key, label_key = choose_keys(names, states_key, label_key, str(path))
     labels = None if label_key is None else _number(content[label_key], f"labels '{label_key}'")
-    return Raw(_number(content[states_key], f"states '{states_key}'"), labels)
+    states = _number(content[states_key], f"states '{states_key}'")
+    return Raw(states, labels, present=present)
 
 
 def choose_keys(

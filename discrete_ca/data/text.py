@@ -38,9 +38,9 @@ def load_text(
     r"""Load text as sequences of `length` categories.
 
     Packed (the default), the documents are joined by the separator and cut into windows; what is
-    left at the end is dropped. Padded, each document begins a row of its own (more than one, where
-    it is longer); short rows are filled up with the tokenizer's pad, and `present` says which sites
-    are text: objectives and chains never touch the others.
+    left at the end is dropped. Padded, each document, or each line of a single file, begins a row
+    of its own (more than one, where it is longer); short rows are filled up with the tokenizer's
+    pad, and `present` says which sites are text: objectives and chains never touch the others.
 
     Args:
         source: a text file, a folder of .txt files (a document each), documents as a list of
@@ -53,7 +53,7 @@ def load_text(
         stride: categories from the start of a window to that of the next; None for `length`, less
             for windows that overlap.
         separator: stands between packed documents.
-        pad: a document a row instead of packing.
+        pad: a document, or a line of a single file, a row instead of packing.
         name: what the data are called; None for the file's name.
 
     Returns:
@@ -79,6 +79,8 @@ def load_text(
     texts, found = _documents(source, split)
     if not pad:
         texts = [separator.join(texts)]
+    elif isinstance(source, str | Path) and len(texts) == 1:
+        texts = _not_empty(texts[0].split("\n"), found)
     coder = _tokenizer(tokenizer, texts if split is None else _documents(source, None)[0])
     present = None
     if pad:

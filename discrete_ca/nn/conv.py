@@ -55,6 +55,9 @@ class DilatedConv(SequenceNet):
         known: whether the network takes the mask of known sites.
         hold: whether the network takes the hold.
         tied: use the embedding of a category as its output row.
+        period: steps after which time repeats, such as those of a bar, in which the network is
+            told the place of a step; None for time that is all alike.
+        stack: time steps that are one position, such as those of a beat: n of them cost an n-th.
 
     Raises:
         ValueError: (when called) for states of another shape.
@@ -78,10 +81,13 @@ class DilatedConv(SequenceNet):
         known: bool = False,
         tied: bool = False,
         hold: bool = False,
+        period: int | None = None,
+        stack: int = 1,
     ) -> None:
         super().__init__(
-            num_categories, num_states, channels, width, num_classes, known, tied, hold
-        )
+            num_categories, num_states, channels, width, num_classes, known, tied, hold, period,
+            stack,
+        )  # fmt: skip
         if cycle < 1:
             raise ValueError(f"cycle was {cycle}; allowed: >= 1")
         self.blocks = nn.ModuleList(DilatedBlock(width, 2 ** (i % cycle)) for i in range(depth))

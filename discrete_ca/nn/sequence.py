@@ -12,8 +12,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
+from discrete_ca import checks
 from discrete_ca.nn.embeddings import ConditionEmbedding, accepted
 from discrete_ca.serialization import Configured
 
@@ -55,6 +57,12 @@ class SequenceNet(Configured, nn.Module, ABC):
         hold: whether the network takes the hold.
         tied: use the embedding of a category as its output row, which halves the weights at
             large K.
+        period: steps after which time repeats, such as those of a bar: the network is told the
+            place of a step in it. None for time that is all alike.
+        stack: time steps that are one position, such as those of a beat: n of them cost an n-th.
+
+    Raises:
+        ValueError: for a period or stack below 1, and a period that is no multiple of the stack.
     """
 
     def __init__(
@@ -67,15 +75,22 @@ class SequenceNet(Configured, nn.Module, ABC):
         known: bool,
         tied: bool,
         hold: bool = False,
+        period: int | None = None,
+        stack: int = 1,
     ) -> None:
         super().__init__()
         self.num_categories, self.num_states = num_categories, num_states
-        self.channels = channels
+        self.channels, self.stack = channels, checks.positive(stack, "stack")
         self.accepts = accepted(num_classes, known, hold)
-        voices = range(channels or 1)
+        voices = range((channels or 1) * stack)
         self.condition = ConditionEmbedding(width, num_classes, hold)
         self.embed = nn.ModuleList(nn.Embedding(num_states, width) for _ in voices)
         self.told = nn.Linear(len(voices), width, bias=False) if known else None
+        self.place = None
+        if period is not None:
+            if checks.positive(period, "period") % stack:
+                raise ValueError(f"period was {period}; allowed: a multiple of stack = {stack}")
+            self.place = nn.Parameter(0.02 * torch.randn(period // stack, width))
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.modulation = Modulation(width, 2)
         self.out = nn.ModuleList(nn.Linear(width, num_categories) for _ in voices)
@@ -104,14 +119,34 @@ class SequenceNet(Configured, nn.Module, ABC):
         """States (B, *S) at levels (B,) to logits (B, *S, K).
 
         Raises:
-            ValueError: for states that are not (B, T), or (B, C, T) where there are channels.
+            ValueError: for states that are not (B, T), or (B, C, T) where there are channels, and
+                a T that is no multiple of the stack.
         """
+        self._check(x)
         condition = self.condition(b, label, hold)
         h = self.mix(self._read(x, known), condition)
         shift, scale = self.modulation(condition)
         h = self.norm(h) * (1 + scale) + shift
         logits = [self._logits(h, voice) for voice in range(len(self.out))]
-        return logits[0] if self.channels is None else torch.stack(logits, 1)
+        if len(logits) == 1:
+            return logits[0].reshape(*x.shape, self.num_categories)
+        apart = rearrange(torch.stack(logits, 1), "b (c n) t k -> b c (t n) k", n=self.stack)
+        return apart.reshape(*x.shape, self.num_categories)
+
+    def _check(self, x: Tensor) -> None:
+        if self.channels is None and x.ndim != 2:
+            raise ValueError(f"x has shape {tuple(x.shape)}; allowed: (B, T)")
+        if self.channels is not None and (x.ndim != 3 or x.shape[1] != self.channels):
+            raise ValueError(f"x has shape {tuple(x.shape)}; allowed: (B, {self.channels}, T)")
+        if x.shape[-1] % self.stack:
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}; allowed: T that is a multiple of stack = "
+                f"{self.stack}"
+            )
+
+    def _stacked(self, x: Tensor) -> Tensor:
+        """(B, T) or (B, C, T) to voices and positions, (B, C n, T / n)."""
+        return rearrange(x.reshape(len(x), -1, x.shape[-1]), "b c (t n) -> b (c n) t", n=self.stack)
 
     def _logits(self, h: Tensor, voice: int) -> Tensor:
         """Vectors (B, T, W) to the logits of one voice, (B, T, K)."""
@@ -124,17 +159,13 @@ class SequenceNet(Configured, nn.Module, ABC):
         return nn.functional.linear(h, rows, out.bias)  # type: ignore[arg-type]
 
     def _read(self, x: Tensor, known: Tensor | None) -> Tensor:
-        """One vector a time step, (B, T, W): the sum over its voices."""
-        if self.channels is None:
-            if x.ndim != 2:
-                raise ValueError(f"x has shape {tuple(x.shape)}; allowed: (B, T)")
-            x = x.unsqueeze(1)
-            known = None if known is None else known.unsqueeze(1)
-        elif x.ndim != 3 or x.shape[1] != self.channels:
-            raise ValueError(f"x has shape {tuple(x.shape)}; allowed: (B, {self.channels}, T)")
+        """One vector a position, (B, T, W): the sum over its voices."""
+        x = self._stacked(x)
         h: Tensor = self.embed[0](x[:, 0])
         for voice, embed in enumerate(self.embed[1:], start=1):
             h = h + embed(x[:, voice])
         if self.told is not None and known is not None:
-            h = h + self.told((~known).to(h).transpose(1, 2))
+            h = h + self.told(self._stacked(~known).to(h).transpose(1, 2))
+        if self.place is not None:
+            h = h + self.place[torch.arange(h.shape[1], device=h.device) % len(self.place)]
         return h

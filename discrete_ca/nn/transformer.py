@@ -127,6 +127,9 @@ class Transformer(SequenceNet):
         known: whether the network takes the mask of known sites.
         hold: whether the network takes the hold.
         tied: use the embedding of a category as its output row.
+        period: steps after which time repeats, such as those of a bar, in which the network is
+            told the place of a step; None for time that is all alike.
+        stack: time steps that are one position, such as those of a beat: n of them cost an n-th.
 
     Raises:
         ValueError: for heads that do not divide the width into even sizes, and (when called) for
@@ -153,10 +156,13 @@ class Transformer(SequenceNet):
         known: bool = False,
         tied: bool = False,
         hold: bool = False,
+        period: int | None = None,
+        stack: int = 1,
     ) -> None:
         super().__init__(
-            num_categories, num_states, channels, width, num_classes, known, tied, hold
-        )
+            num_categories, num_states, channels, width, num_classes, known, tied, hold, period,
+            stack,
+        )  # fmt: skip
         if heads < 1 or width % (2 * heads):
             raise ValueError(
                 f"width was {width} with heads = {heads}; allowed: a multiple of 2 x heads"

@@ -229,7 +229,7 @@ def _categorical_net(
 
 
 def _check_sizes(config: NetConfig) -> None:
-    for name in ("patch", "blocks", "head_width", "width", "depth", "heads"):
+    for name in ("patch", "blocks", "head_width", "width", "depth", "heads", "period", "stack"):
         value = getattr(config, name)
         if value is not None and value < 1:
             raise ConfigError(f"net.{name} was {value}; allowed: >= 1")
@@ -282,6 +282,12 @@ def _net(
                 f"net.kind was {kind}, but the data are real numbers; allowed: unet, mlp, auto"
             )
         common |= {"channels": shape[0] if len(shape) == 2 else None, "tied": config.tied}
+        common |= {"period": config.period, "stack": config.stack}
+        if shape[-1] % config.stack or (config.period or 0) % config.stack:
+            raise ConfigError(
+                f"net.stack was {config.stack}, with {shape[-1]} time steps and net.period = "
+                f"{config.period}; allowed: what divides them"
+            )
         if kind == "conv":
             return nn.DilatedConv(k, states, **common)
         _heads_fit(config)

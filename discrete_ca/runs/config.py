@@ -59,6 +59,9 @@ class DataConfig:
         label_key: the column or array of labels.
         tokenizer: of text: characters (unless said), bytes, or the path of a tokenizer.json.
         length: T, of text: categories a row; 256 unless said; of music: steps; 64 unless said.
+        stride: of text and music, from the start of a window to that of the next; None for T.
+        pad: of text: each line begins a row, short rows are filled up and the filling is no data;
+            of an array file, its array `present` says so.
         in_memory: false leaves the states on disk and reads them as they are needed.
         streaming: read a name on the Hub, or what `datasets` saved, as a stream; nothing is
             downloaded beforehand.
@@ -82,6 +85,8 @@ class DataConfig:
     label_key: str | None = None
     tokenizer: str | None = None
     length: int | None = None
+    stride: int | None = None
+    pad: bool = False
     in_memory: bool = True
     streaming: bool = False
     buffer: int = 10_000
@@ -103,9 +108,9 @@ class DataConfig:
         suffix = Path(self.source).suffix.lower()
         if self.source in TEXTS or suffix == ".txt":
             split = ("split",) if self.source in TEXTS else ()
-            return Form("a text", (*split, "tokenizer", "length"), data.load_text)
+            return Form("a text", (*split, "tokenizer", "length", "stride", "pad"), data.load_text)
         if suffix == ".json":
-            return Form("music", ("split", "length"), data.load_scores)
+            return Form("music", ("split", "length", "stride"), data.load_scores)
         return Form("no text", _OF_ARRAYS, None)
 
     def load(self) -> Examples:
@@ -172,6 +177,10 @@ class NetConfig:
         width: of the others, units a layer, or channels a time step.
         depth: of transformer, conv and MLP, blocks or layers; None for 4, 8 and 2.
         heads: of the transformer, attention heads.
+        period: of transformer and conv, steps after which time repeats, such as those of a bar of
+            music; the network is told the place in it. None for time that is all alike.
+        stack: of transformer and conv, time steps that are one position, such as those of a beat:
+            n of them cost an n-th.
         tied: of transformer and conv, one matrix for embedding and output: for many categories.
         labels: tell the network the label, -1 for none (see `recipe.unlabelled`).
         components: M discretised logistic laws give the logits, for ordered categories: 3M numbers
@@ -186,6 +195,8 @@ class NetConfig:
     width: int = 128
     depth: int | None = None
     heads: int = 4
+    period: int | None = None
+    stack: int = 1
     tied: bool = False
     labels: bool = False
     components: int = 0
@@ -207,7 +218,8 @@ class KernelConfig:
             the autoregressive kernel, which needs no hold to be faithful.
         carry_over: take sites that absorbing noise left alone as known.
         add_evidence: add what a site's own state says of it to the network's outputs, which need
-            then not learn it; worth it where categories are few.
+            then not learn it; worth it where categories are few. Among many ordered ones a state is
+            sure of itself, and what went wrong at a higher level is never repaired.
         head: add an adjustment head, which the default recipe trains.
     """
 

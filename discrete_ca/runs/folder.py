@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from discrete_ca import hub
+from discrete_ca.checks import Known
 from discrete_ca.data import (
     DiscreteData,
     Examples,
@@ -14,10 +17,11 @@ from discrete_ca.data import (
     Tokenizer,
     load_tokenizer,
 )
-from discrete_ca.errors import CheckpointError, ConfigError
+from discrete_ca.errors import CheckpointError, ConfigError, DataError
 from discrete_ca.hub import RUN_FILE
 from discrete_ca.kernels import GaussianNoiseKernel, TransitionKernel, load_kernel
 from discrete_ca.kernels.corrupted import CorruptionKernel
+from discrete_ca.metrics import PitchCoding
 from discrete_ca.runs.config import RunConfig
 from discrete_ca.sealed import read_json, write_json
 from discrete_ca.serialization import CONFIG_FILE, TOKENIZER_FILE
@@ -91,6 +95,41 @@ class SavedRun:
         data = self.about.get("config", {}).get("data", {})
         return isinstance(self.kernel, GaussianNoiseKernel) or bool(data.get("continuous"))
 
+    def coding(self, lowest: int | None = None, rest: int | None = None) -> PitchCoding | None:
+        """Which pitch a category means; None for data that are no music.
+
+        Args:
+            lowest: the MIDI pitch of category 0; None for what the run says (music that
+                `data.load_scores` read).
+            rest: the category of a rest, likewise.
+        """
+        name = self.about.get("data", {}).get("name")
+        own = PitchCoding.of_scores(name) if isinstance(name, str) else None
+        if lowest is None and rest is None:
+            return own
+        own = own or PitchCoding()
+        return PitchCoding(
+            own.lowest if lowest is None else lowest, own.rest if rest is None else rest
+        )
+
+    def padding(self, count: int, generator: torch.Generator | None = None) -> Known | None:
+        """Which sites of so many examples are data, as in rows of the run's data drawn by chance.
+
+        Returns:
+            What chains take as `known`, (mask, values), each (count, *S); None where the data have
+            no padding.
+
+        Raises:
+            DataError: for data that can no longer be read.
+        """
+        if not self.about.get("data", {}).get("padded"):
+            return None
+        examples = RunConfig.from_dict(self.about["config"]).data.load()
+        if not isinstance(examples, DiscreteData) or examples.present is None:
+            raise DataError(f"{examples.name} has no padding any more; allowed: the run's data")
+        rows = torch.randint(len(examples), (count,), generator=generator)
+        return examples.present[rows], examples[rows]
+
 
 def save_model(folder: Path, kernel: TransitionKernel, examples: Examples) -> None:
     """Write the kernel into a run's folder, with the tokenizer of its data beside it."""
@@ -111,6 +150,7 @@ def describe(
         "data": {
             "name": examples.name, "count": count, "shape": list(examples.shape),
             "num_categories": examples.num_categories,
+            "padded": getattr(examples, "present", None) is not None,
         },
         "training": training,
     }  # fmt: skip

@@ -80,6 +80,7 @@ class Comparison:
         unseen: real examples that were not trained on, (N, *S); None where there are none.
         threshold: samples are made black and white by value >= this, as the examples are; None
             leaves them as they are.
+        labels: of what was trained on, (M',); None where there are none.
     """
 
     measures: Measures
@@ -88,6 +89,13 @@ class Comparison:
     trained: Tensor
     unseen: Tensor | None
     threshold: float | None = None
+    labels: Tensor | None = None
+
+    def drawn_labels(self, count: int, generator: torch.Generator | None = None) -> Tensor | None:
+        """As many labels, (count,), as often as in what was trained on; None without labels."""
+        if self.labels is None:
+            return None
+        return self.labels[torch.randint(len(self.labels), (count,), generator=generator)].long()
 
     def report(
         self, samples: Tensor, generator: torch.Generator | None = None
@@ -144,7 +152,7 @@ def build_comparison(
         saved: the run; its data are read again.
         kind: one of `KINDS`; None for the one that suits.
         split: of the run's source, to compare with.
-        coding: of music, which pitch a category means.
+        coding: of music, which pitch a category means; None for what the run says.
         seed: of the halves.
 
     Raises:
@@ -168,11 +176,13 @@ def build_comparison(
                 f"the examples for the {name} have shape {tuple(part.shape)}; allowed: (N, *S) "
                 f"with S = {shape} and N >= {_FEWEST}"
             )
-    measures = KINDS[kind].suite(found.reference, saved, coding)
+    measures = KINDS[kind].suite(found.reference, saved, coding or saved.coding())
     threshold = None
     if kind == "digits" and K != 2:  # the judge knows black and white; real numbers in [-1, 1]
         threshold = 0.0 if K is None else K / 2
-    return Comparison(measures, found.name, found.real, found.trained, found.unseen, threshold)
+    return Comparison(
+        measures, found.name, found.real, found.trained, found.unseen, threshold, found.labels
+    )
 
 
 class _Examples(NamedTuple):
@@ -181,6 +191,7 @@ class _Examples(NamedTuple):
     real: Tensor
     trained: Tensor
     unseen: Tensor | None
+    labels: Tensor | None
 
 
 def _examples(saved: SavedRun, kind: str, split: str | None, seed: int) -> _Examples:
@@ -211,7 +222,8 @@ def _examples(saved: SavedRun, kind: str, split: str | None, seed: int) -> _Exam
     if unseen is None:
         real, rest = metrics.halves(trained, torch.Generator().manual_seed(seed))
         name = f"half of what was trained on: {len(rest):,}"
-        return _Examples(rest, name, real, trained, None)
+        return _Examples(rest, name, real, trained, None, train.labels)
     where = "held out" if split is None else f"{unseen.name}, {split}"
     states = unseen.states  # read, or widened, once
-    return _Examples(states, f"{where}: {len(unseen):,}", trained, trained, states)
+    name = f"{where}: {len(unseen):,}"
+    return _Examples(states, name, trained, trained, states, train.labels)

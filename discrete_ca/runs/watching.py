@@ -5,6 +5,7 @@ from __future__ import annotations
 from discrete_ca import files
 from discrete_ca.data import ContinuousData, DiscreteData, Examples, StreamedData
 from discrete_ca.kernels import TransitionKernel
+from discrete_ca.metrics import PitchCoding
 from discrete_ca.objectives import ContrastiveAdjustment, Denoising, Objective
 from discrete_ca.runs.build import KERNELS
 from discrete_ca.runs.config import RunConfig
@@ -38,11 +39,17 @@ def build_observers(
     if held_out is not None:
         some = slice(0, _HELD_OUT)
         labels = None if held_out.labels is None else held_out.labels[some].long()
-        found.append(HeldOut(held_out[some], labels, objective, seed))
+        present = getattr(held_out, "present", None)
+        present = None if present is None else present[some]
+        found.append(HeldOut(held_out[some], labels, objective, seed, present))
     shape = tuple(examples.shape)
     starts_known = getattr(getattr(kernel, "corruption", None), "forgets", True)
     if starts_known and files.is_image(shape):
-        found.append(Samples(shape, examples.num_categories, seed=seed))
+        coding = PitchCoding.of_scores(examples.name)
+        pitches = None if coding is None else coding.pitches
+        found.append(Samples(shape, examples.num_categories, seed=seed, pitches=pitches))
+    if getattr(examples, "present", None) is not None:
+        return found  # chains would walk over padding
     if isinstance(examples, StreamedData):
         starts = examples.take(0, _CHAINS)[0].long()
     else:

@@ -26,7 +26,7 @@ from discrete_ca.explore import Node, Session, Studio, proposals
 from discrete_ca.explore.knobs import Tuner
 from discrete_ca.server import forms
 from discrete_ca.server.drawings import Drawings, news_of, status, words
-from discrete_ca.server.jobs import Busy, Cancelled, Desk
+from discrete_ca.server.jobs import Busy, Desk
 from discrete_ca.server.medium import Medium, facts
 from discrete_ca.server.packing import nodes_of, packed, state_of
 from discrete_ca.server.shelf import Missing, Shelf
@@ -82,7 +82,7 @@ def create_app(
     app.mount("/", StaticFiles(directory=str(static_folder()), html=True))
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
-    for kind in (Missing, Busy, Cancelled, ValueError, TypeError):
+    for kind in (Missing, Busy, ValueError, TypeError):
         app.add_exception_handler(kind, _refuse)
     return app
 
@@ -272,7 +272,7 @@ class Served:
         ids = [int(i) for i in nodes.split(",")]
         if len(ids) > forms.MOST_NODES:
             raise ValueError(f"nodes names {len(ids)}; allowed: {forms.MOST_NODES}")
-        more = {"pitches": self.medium.midi_pitches} if format == "mid" else {}
+        more = {"pitches": self.medium.midi_pitches} if self.medium.pitches else {}
         with tempfile.TemporaryDirectory(dir=self.shelf.folder, prefix=".export-") as folder:
             place = Path(folder, f"designs.{format}")
             with self.shelf.using(session_id) as entry:

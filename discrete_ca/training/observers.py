@@ -35,6 +35,7 @@ class HeldOut:
         objective: the loss; the denoiser's unless said, since that of contrastive adjustment
             falls with the kernel's own moves and measures no quality.
         seed: seeds levels and noise.
+        present: which sites are data and not padding, (N, *S); None for all.
 
     Example:
         >>> from discrete_ca import CategoricalNoiseKernel, corruption, nn
@@ -47,6 +48,7 @@ class HeldOut:
     label: Tensor | None = None
     objective: Objective = field(default_factory=Denoising)
     seed: int = 0
+    present: Tensor | None = None
 
     _SIZE = 64
 
@@ -59,7 +61,10 @@ class HeldOut:
             rows = slice(start, start + self._SIZE)
             label = self.label[rows].to(device) if told and self.label is not None else None
             noise = draws.keyed(self.seed, "held out", start)
-            losses = self.objective(kernel, self.z[rows].to(device), label=label, generator=noise)
+            present = None if self.present is None else self.present[rows].to(device)
+            losses = self.objective(
+                kernel, self.z[rows].to(device), label=label, generator=noise, present=present
+            )
             total += float(losses.double().sum())
         return {"held_out": total / len(self.z)}
 
@@ -75,6 +80,7 @@ class Samples:
         moves: T, moves between levels.
         correctors: c, equal-level steps after each move.
         seed: seeds the draws.
+        pitches: of music, categories to MIDI pitches, to draw piano rolls; None for pictures.
     """
 
     shape: tuple[int, ...]
@@ -83,6 +89,7 @@ class Samples:
     moves: int = 32
     correctors: int = 1
     seed: int = 0
+    pitches: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, kernel: TransitionKernel) -> Observed:
         """``{"samples": picture}``."""
@@ -92,8 +99,10 @@ class Samples:
             kernel, self.count, self.shape, moves=self.moves, correctors=self.correctors,
             generator=draws.keyed(self.seed, "samples"), progress=False,
         )  # fmt: skip
-        columns = max(1, round(self.count**0.5))
-        return {"samples": drawing.grid(z, columns, self.num_categories or 2)}
+        columns, levels = max(1, round(self.count**0.5)), self.num_categories or 2
+        if self.pitches is not None:
+            z, levels = drawing.rolls(self.pitches(z.cpu())), drawing.LIGHT
+        return {"samples": drawing.grid(z, columns, levels)}
 
 
 @dataclass(frozen=True)

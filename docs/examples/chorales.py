@@ -9,26 +9,8 @@ from pathlib import Path
 import torch
 
 import discrete_ca as dca
-from discrete_ca import metrics
+from discrete_ca import drawing, metrics
 from discrete_ca.explore.midi import write_midi
-
-COLOURS = ("tab:red", "tab:orange", "tab:green", "tab:blue")  # soprano, alto, tenor, bass
-
-
-def roll(pieces: torch.Tensor, path: Path) -> None:
-    """Draw piano rolls of pitches (N, C, T), one below the other; bars are parted by lines."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 2 * len(pieces)), layout="constrained")
-    rows = figure.subplots(len(pieces), 1, squeeze=False)[:, 0]
-    for axes, piece in zip(rows, pieces, strict=True):
-        for voice, colour in zip(piece.tolist(), COLOURS, strict=True):
-            steps = [(t, pitch) for t, pitch in enumerate(voice) if pitch >= 0]
-            axes.hlines([p for _, p in steps], [t for t, _ in steps], [t + 1 for t, _ in steps],
-                        colors=colour, linewidth=3)  # fmt: skip
-        axes.set(xlim=(0, piece.shape[1]), ylabel="pitch", xticks=range(0, piece.shape[1] + 1, 16))
-        axes.grid(axis="x")
-    figure.savefig(path, dpi=80)
 
 
 def main(data: str, minutes: float = 3.0, folder: str = ".", width: int = 128) -> dict[str, float]:
@@ -37,7 +19,7 @@ def main(data: str, minutes: float = 3.0, folder: str = ".", width: int = 128) -
     songs, test = (dca.data.load_scores(data, split, stride=16) for split in ("train", "test"))
     coding = metrics.PitchCoding.of_scores(songs.name)
     k, voices = songs.num_categories, songs.shape[0]
-    net = dca.nn.Transformer(k, k, channels=voices, width=width, depth=4, known=True)
+    net = dca.nn.Transformer(k, k, channels=voices, width=width, depth=4, known=True, period=16)
     kernel = dca.CategoricalNoiseKernel(net, dca.corruption.Uniform(k), hold=0.8)
     config = dca.TrainConfig(minutes=minutes, batch_size=32, progress=False)
     dca.Trainer(kernel, dca.Schedule.half_and_half(), songs, config).fit()
@@ -48,7 +30,8 @@ def main(data: str, minutes: float = 3.0, folder: str = ".", width: int = 128) -
     mask[0] = False  # True = generate: all voices below the soprano of a piece that is not known
     filled = dca.inpaint(kernel, test[0], mask, n=2, moves=32, generator=g, progress=False)
     for name, pieces in {"samples": found[:4], "harmonised": filled}.items():
-        roll(coding.pitches(pieces), Path(folder) / f"chorales-{name}.png")
+        rolls = drawing.grid(drawing.rolls(coding.pitches(pieces)), 1, drawing.LIGHT)
+        rolls.save(Path(folder) / f"chorales-{name}.png")
         write_midi(Path(folder) / f"chorales-{name}.mid", coding.pitches(pieces[0]))
     return metrics.with_floor(metrics.ChoraleSuite(test.states, coding), found, songs.states, g)
 

@@ -4,9 +4,14 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from discrete_ca.cli import main
 from discrete_ca.data import load, load_continuous, load_scores, load_text
+from discrete_ca.explore import midi_bytes
+from discrete_ca.metrics import PitchCoding, chorale_metrics
+from discrete_ca.runs import load_run
 from tests.helpers import walks
 
 TINY = [
@@ -63,3 +68,25 @@ def test_a_recipe_all_the_way(name, songs, tmp_path):
     assert run("eval", place, "--split", "test", "--samples", 5, *FEW) == 0
     report = json.loads((place / "eval.json").read_text())
     assert "test: " in report["reference"] and report["samples"] == 5
+
+
+def test_a_run_of_music_knows_its_pitches(songs, tmp_path, monkeypatch):
+    """Nobody has to say which pitch a category means: samples are played, drawn and measured."""
+    monkeypatch.chdir(tmp_path)
+    assert run("train", "run", "--config", "chorales", "--data", songs, *TINY) == 0
+    assert run("sample", "run", "--count", 2, *FEW) == 0
+    song = (tmp_path / "out.mid").read_bytes()
+    assert run("sample", "run", "--count", 2, *FEW, "--out", "out.npz") == 0
+    z = torch.from_numpy(np.load("out.npz")["states"])
+    coding = PitchCoding.of_scores(load_scores(songs).name)
+    assert song == midi_bytes(torch.cat([*coding.pitches(z)], 1))
+    assert run("sample", "run", "--count", 2, *FEW, "--out", "out.png") == 0
+    with Image.open("out.png") as roll:
+        assert roll.width > 2 * 64 and roll.height > 20
+    assert run("eval", "run", "--split", "test", "--samples", 5, *FEW) == 0
+    report = json.loads((tmp_path / "run/eval.json").read_text())
+    want = chorale_metrics(*[coding.pitches(load_scores(songs, "test").states)] * 2)
+    assert report["leaps_floor"] == want.leaps == 0 and report["chords_seen_floor"] > 0.02
+    saved = load_run("run")
+    assert saved.coding() == coding
+    assert saved.coding(40) == PitchCoding(40, 0) and saved.coding(rest=3).lowest == coding.lowest

@@ -145,3 +145,42 @@ def test_it_learns_which_neighbours_go_together(make):
     x = torch.tensor([[1, 1, 1, 1, 2, 1, 1, 1, 1, 1]])
     z = dca.read_out(kernel, x, 0.3)
     assert z.tolist() == [[1] * 10]
+
+
+@pytest.mark.parametrize("make", NETS)
+def test_a_period_tells_the_place_in_a_bar(make):
+    """With nothing near to look at, logits depend on the place in the period and no more."""
+    torch.manual_seed(0)
+    net = make(3, 3, period=4).eval()
+    for parameter in net.out.parameters():
+        torch.nn.init.normal_(parameter, generator=seeded())
+    x = torch.zeros(1, 10, dtype=torch.long)  # the blocks are the identity as they begin
+    out = net(x, torch.tensor([0.5]))[0]
+    assert torch.allclose(out[:4], out[4:8]) and torch.allclose(out[:2], out[8:])
+    assert (out[0] - out[1]).abs().max() > 1e-3
+    plain = make(3, 3)
+    assert plain.place is None
+    with pytest.raises(ValueError, match="period was 0"):
+        make(3, 3, period=0)
+
+
+@pytest.mark.parametrize("make", NETS)
+@pytest.mark.parametrize("channels", [None, 3])
+def test_stacked_steps_keep_their_places(make, channels):
+    """Each step's logits come from its own row of weights; a position has `stack` steps."""
+    net = awake(make(5, 6, channels=channels, stack=2, period=4, known=True))
+    sites = (8,) if channels is None else (channels, 8)
+    x, b = torch.randint(0, 6, (2, *sites), generator=seeded()), torch.tensor([0.2, 0.7])
+    known = torch.rand(2, *sites, generator=seeded()) < 0.5
+    plain = net(x, b, known=known)
+    assert plain.shape == (2, *sites, 5) and len(net.out) == 2 * (channels or 1)
+    with torch.no_grad():
+        net.out[1].bias += 1  # of the first voice, the second step of each position
+    changed = (net(x, b, known=known) - plain).abs().amax(-1) > 0.5
+    want = torch.zeros_like(changed)
+    (want if channels is None else want[:, 0])[:, 1::2] = True
+    assert torch.equal(changed, want)
+    with pytest.raises(ValueError, match="multiple of stack = 2"):
+        net(x[..., :7], b)
+    with pytest.raises(ValueError, match="period was 3; allowed: a multiple of stack = 2"):
+        make(5, 5, stack=2, period=3)

@@ -121,6 +121,13 @@ def test_samples_and_mixing_are_drawn_and_measured(tmp_path):
             assert picture.size == (2 * 3 * 8 + 3 * 3, 2 * 3 * 8 + 3 * 3)
 
 
+def test_samples_of_music_are_piano_rolls():
+    kernel = dca.CategoricalNoiseKernel(dca.nn.MLP(3, 3, shape=(2, 8)), dca.corruption.Uniform(3))
+    look = Samples((2, 8), 3, count=4, moves=1, pitches=lambda z: 10 * z + 50)
+    picture = look(kernel)["samples"]
+    assert picture.size == (3 * (2 * 8 + 3), 3 * (2 * 23 + 3))  # two a row, 49 to 71 high
+
+
 def test_trackers_get_rows_and_pictures(tmp_path, monkeypatch):
     from accelerate import tracking
 

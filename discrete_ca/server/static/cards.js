@@ -67,8 +67,12 @@ export function render() {
     $("results-facts").textContent = "";
     return;
   }
-  const from = nodes[0].parents.join(" and ");
-  $("results-facts").textContent = `${nodes.length} by ${label(nodes[0].operation)}${from ? ` from ${from}` : ""} · ${nodes[0].nfe} evaluations · ${nodes[0].seconds.toFixed(1)} s`;
+  const { parents, operation, nfe, acceptance, seconds } = nodes[0];
+  const from = parents.length ? ` from ${parents.join(" and ")}` : "";
+  $("results-facts").textContent = [
+    `${nodes.length} by ${label(operation)}${from}`, `${nfe} evaluations`,
+    acceptance === null ? "" : `${percent(acceptance)} of steps taken`, `${seconds.toFixed(1)} s`,
+  ].filter(Boolean).join(" · ");
   $("results").replaceChildren(...nodes.map((node, i) => cardOf(node, i, nodes.length)));
 }
 

@@ -18,11 +18,11 @@ export class Picture {
     this.themed();
   }
 
-  /** The colours of the theme: category 0 is paper, the last is ink. */
+  /** Of two categories the theme's paper and ink; more are light, as in the pictures read. */
   themed() {
-    const [paper, ink] = [rgb("--paper"), rgb("--ink")];
+    const [first, last] = this.K === 2 ? [rgb("--paper"), rgb("--ink")] : [[0, 0, 0], [255, 255, 255]];
     this.shades = Array.from({ length: Math.min(this.K, 4096) }, (_, k) =>
-      paper.map((p, i) => Math.round(p + ((ink[i] - p) * k) / (this.K - 1))));
+      first.map((p, i) => Math.round(p + ((last[i] - p) * k) / (this.K - 1))));
   }
 
   colourOf(design, site) {
