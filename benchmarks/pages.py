@@ -144,7 +144,7 @@ def peers_networks(rows: list[Row]) -> Iterator[str]:
             return str(row["setting"])
         if "setting" not in row:
             return f"{row['Frechet']:.1f}"
-        speed = f"{row['samples a second']:.2g}/s"
+        speed = f"{row['samples a second']:.0f}/s"
         used = "" if row["NFE"] == row["at most NFE"] else f", {row['NFE']:g} NFE"
         return f"{row['Frechet']:.1f} ({speed}; {row['setting']}{used})"
 
