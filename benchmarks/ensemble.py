@@ -93,7 +93,7 @@ class EnsembleKernel(dca.CategoricalNoiseKernel):
         x: Tensor,
         level: Any,
         target_level: Any = None,
-        label: Tensor | None = None,
+        label: Tensor | int | None = None,
         known: Any = None,
         hold: Any = None,
     ) -> Any:
