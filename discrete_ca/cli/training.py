@@ -64,6 +64,8 @@ class Train:
         first = trainer.processes.first
         if first:
             console.print(f"{examples}: {count:,} parameters.")
+            if examples.num_classes is not None and not getattr(kernel, "told_label", False):
+                console.print("The labels are not used: --net.labels tells them to the network.")
         if self.dry_run:
             _dry_run(run, trainer)
             return

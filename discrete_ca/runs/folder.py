@@ -145,15 +145,15 @@ def describe(
 ) -> dict[str, Any]:
     """What run.json holds: the config, the data's shape and what training cost."""
     count = None if isinstance(examples, StreamedData) else len(examples)
-    return {
-        "config": config.to_dict(),
-        "data": {
-            "name": examples.name, "count": count, "shape": list(examples.shape),
-            "num_categories": examples.num_categories,
-            "padded": getattr(examples, "present", None) is not None,
-        },
-        "training": training,
+    data: dict[str, Any] = {
+        "name": examples.name, "count": count, "shape": list(examples.shape),
+        "num_categories": examples.num_categories,
     }  # fmt: skip
+    if getattr(examples, "present", None) is not None:
+        data["padded"] = True
+    if examples.num_classes is not None:
+        data["num_classes"] = examples.num_classes
+    return {"config": config.to_dict(), "data": data, "training": training}
 
 
 def model_folder(folder: Path) -> Path:

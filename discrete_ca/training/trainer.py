@@ -202,6 +202,11 @@ class Trainer:
     def _update(self, read: Iterator[Batch], interrupted: Callable[[], bool]) -> bool:
         """One optimizer step, left out where the gradient is not finite; whether to stop."""
         mine = [next(read) for _ in range(self.config.accumulate)]
+        if self.step == 0 and mine[0].label is None and getattr(self.kernel, "told_label", False):
+            log.warning(
+                "the kernel's network takes labels, but the data have none: it learns nothing of "
+                "them (DiscreteData(states, labels=labels), or a network without num_classes)"
+            )
         loss = self.part.gradient(self.progress.current.objective, mine, self.step)
         norm, taken = self.part.descend(self.progress.learning_rate(self.part_steps))
         self.step += 1

@@ -67,6 +67,17 @@ def test_a_run_says_what_it_is(place, capsys):
     assert "--span 0 2" in capsys.readouterr().out
 
 
+def test_labels_that_are_not_used_are_said(place, tmp_path, capsys):
+    np.savez(tmp_path / "x.npz", states=np.load(place / "tokens.npy"), labels=np.arange(40) % 3)
+    words = ("--data", tmp_path / "x.npz", "--net.width", 8, *FAST)
+    for name, told in (("a", ()), ("b", ("--net.labels",))):
+        assert run("train", tmp_path / name, *words, *told) == 0
+        assert ("labels are not used: --net.labels" in capsys.readouterr().out) == (not told)
+        assert run("info", tmp_path / name) == 0
+        said = capsys.readouterr().out
+        assert "num_classes: 3" in said and ("not told the labels" in said) == (not told)
+
+
 @pytest.mark.parametrize("suffix", ["npz", "npy", "txt", "png", "gif"])
 def test_samples_in_every_format(place, tmp_path, suffix):
     out = tmp_path / f"new/x.{suffix}"

@@ -636,3 +636,17 @@ def test_a_run_that_is_done_is_not_run_again():
     before = weights(trainer.kernel)
     assert trainer.fit().step == 20
     assert same(before, weights(trainer.kernel))
+
+
+def test_labels_that_are_missing_are_warned_of(caplog):
+    def trained(num_classes, data):
+        caplog.clear()
+        net = dca.nn.MLP(2, 2, shape=(3,), width=8, num_classes=num_classes)
+        kernel = dca.CategoricalNoiseKernel(net, dca.corruption.Uniform(2))
+        dca.Trainer(kernel, dca.Denoising(), data, config(steps=2)).fit()
+        return [record.getMessage() for record in caplog.records]
+
+    told = trained(4, DATA)
+    assert len(told) == 1 and "takes labels, but the data have none" in told[0]
+    assert trained(4, dca.DiscreteData(DATA, labels=torch.arange(64) % 4)) == []
+    assert trained(None, DATA) == []
