@@ -65,10 +65,14 @@ def as_tensor(array: NDArray[Any], name: str) -> Tensor:
     Example:
         >>> as_tensor(np.array(["a", "b"]), "labels")
         Traceback (most recent call last):
-        discrete_ca.errors.DataError: labels have dtype <U1; allowed: integers, booleans or floats
+        discrete_ca.errors.DataError: labels have dtype <U1; allowed: integers, booleans or floats...
     """
     if array.dtype.kind not in "buif":
-        raise DataError(f"{name} have dtype {array.dtype}; allowed: integers, booleans or floats")
+        names = "; np.unique(names, return_inverse=True)[1] numbers names"
+        raise DataError(
+            f"{name} have dtype {array.dtype}; allowed: integers, booleans or floats"
+            f"{names if array.dtype.kind in 'USO' else ''}"
+        )
     if array.dtype.kind == "u" and array.dtype.itemsize > 1:
         return torch.from_numpy(array.astype(np.int64))
     dtype = np.dtype(np.float64) if array.dtype.itemsize > 8 else array.dtype.newbyteorder("=")
@@ -111,7 +115,8 @@ def array_file(path: Path, states_key: str | None, label_key: str | None) -> Raw
         if states_key is not None or label_key is not None:
             raise DataError(
                 f"states_key and label_key were {states_key!r} and {label_key!r}; "
-                f"allowed: None, since {path} holds one array without a name"
+                f"allowed: None, since {path} holds one array without a name; labels come in one "
+                "file with their states: np.savez('x.npz', states=x, labels=y)"
             )
         return Raw(_number(content, "states"))
     present = None

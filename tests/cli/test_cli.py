@@ -78,6 +78,23 @@ def test_labels_that_are_not_used_are_said(place, tmp_path, capsys):
         assert "num_classes: 3" in said and ("not told the labels" in said) == (not told)
 
 
+def test_floats_of_any_range_become_categories(place, tmp_path, capsys):
+    x = np.load(place / "tokens.npy").astype(np.float32)
+    np.save(tmp_path / "whole.npy", x)
+    np.save(tmp_path / "wide.npy", 10 * x)
+    words = ("--net.width", 8, *FAST)
+    assert run("train", tmp_path / "a", "--data", tmp_path / "whole.npy", *words) == 0
+    assert "num_categories=3" in capsys.readouterr().out
+    words = ("--data", tmp_path / "wide.npy", "--data.quantize", 3, *words)
+    assert run("train", tmp_path / "b", *words) == 2
+    assert "or another value_range that holds them" in capsys.readouterr().err
+    assert run("train", tmp_path / "b", *words, "--data.value-range", 0, 20) == 0
+    assert "num_categories=3" in capsys.readouterr().out
+    design = ("--design", tmp_path / "wide.npy", "--out", tmp_path / "y.npy")
+    assert run("variants", tmp_path / "b", *design, "--level", 0, "--steps", 1, "--count", 2) == 0
+    assert (np.load(tmp_path / "y.npy") == x[0]).all()
+
+
 @pytest.mark.parametrize("suffix", ["npz", "npy", "txt", "png", "gif"])
 def test_samples_in_every_format(place, tmp_path, suffix):
     out = tmp_path / f"new/x.{suffix}"
