@@ -51,8 +51,9 @@ class Trainer:
         observers: what is measured and drawn every `config.observe_every` steps.
 
     Raises:
-        ConfigError: for a phase that trains a part which the kernel does not have, for what needs
-            a folder without one, and a batch that cannot be cut into its parts.
+        ConfigError: for an objective that is none, a phase that trains a part which the kernel does
+            not have, for what needs a folder without one, and a batch that cannot be cut into its
+            parts.
         DataError: for data that are no source of batches, or fewer than one.
 
     Example:
@@ -73,6 +74,11 @@ class Trainer:
         config: TrainConfig,
         observers: Sequence[Observer] = (),
     ) -> None:
+        if not isinstance(objective, Objective | Schedule):
+            raise ConfigError(
+                f"objective was a {type(objective).__name__}; allowed: an Objective or a Schedule, "
+                "as in Trainer(kernel, objective, data, config)"
+            )
         self.kernel, self.data, self.config, self.observers = kernel, data, config, observers
         self.schedule = Schedule.of(objective)
         for name in ("best", "trackers"):
@@ -219,6 +225,7 @@ class Trainer:
         self.records.add(mean_loss, norm)
         self.seconds += seconds
         self.progress.advance(seconds)
+        self.records.show(self.progress.place(), self.step, self.seconds)
         return stop > 0
 
     def _close(self) -> None:
