@@ -204,7 +204,7 @@ def _digits(source: str, split: str, num_categories: int | None) -> Tensor:
     if num_categories not in DIGITS:
         raise DataError(
             f"design was '{source}' and K = {num_categories}; allowed with MNIST digits: "
-            "K = 2 or 16; else a file"
+            "K = 2 or 16; else train:0, where the run's data are there, or a file"
         )
     return data.load(DIGITS[num_categories], split=split).states
 
