@@ -51,6 +51,13 @@ def reading(what: object) -> Iterator[None]:
         yield
     except DataError as error:
         raise DataError(f"{what}: {error}") from error
+    except FileNotFoundError as error:
+        raise DataError(f"{what} does not exist") from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{what} is not in UTF-8: byte {error.object[error.start]:#x} at place {error.start}; "
+            "allowed: UTF-8 (iconv -f LATIN1 -t UTF-8 makes it of an older text)"
+        ) from error
     except Exception as error:  # readers of damaged files raise anything, SyntaxError included
         reason = f"{type(error).__name__}: {error}".rstrip(": \n")
         raise DataError(f"{what} could not be read: {reason}") from error
@@ -63,9 +70,9 @@ def as_tensor(array: NDArray[Any], name: str) -> Tensor:
         DataError: for arrays of objects, text, times or complex numbers.
 
     Example:
-        >>> as_tensor(np.array(["a", "b"]), "labels")
+        >>> as_tensor(np.array(["a", "b"]), "names")
         Traceback (most recent call last):
-        discrete_ca.errors.DataError: labels have dtype <U1; allowed: integers, booleans or floats...
+        discrete_ca.errors.DataError: names have dtype <U1; allowed: integers, booleans or floats...
     """
     if array.dtype.kind not in "buif":
         names = "; np.unique(names, return_inverse=True)[1] numbers names"

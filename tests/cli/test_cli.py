@@ -135,6 +135,16 @@ def test_variants_of_what_was_sampled(place, tmp_path, capsys):
     assert f"{share:.1%} of the sites differ" in capsys.readouterr().out
 
 
+def test_designs_of_the_runs_own_data(place, tmp_path, capsys):
+    words = ("variants", place / "sequences", "--level", 0, "--steps", 1, "--count", 1)
+    assert run(*words, "--design", "train:3", "--out", tmp_path / "y.npy") == 0
+    assert (np.load(tmp_path / "y.npy") == np.load(place / "tokens.npy")[3]).all()
+    assert run(*words, "--design", "train:40", "--out", tmp_path / "y.npy") == 2
+    assert "an index below 40" in capsys.readouterr().err
+    assert run(*words, "--design", "none.png", "--out", tmp_path / "y.npy") == 2
+    assert capsys.readouterr().err == "error: none.png does not exist\n"
+
+
 def test_inpainting_keeps_what_is_known(place, tmp_path):
     np.save(tmp_path / "design.npy", np.tile(np.arange(12) % 2, (1, 8, 1)))
     words = ("inpaint", place / "images", "--design", tmp_path / "design.npy", "--count", 2)
@@ -238,7 +248,11 @@ REFUSED = [
     (("eval", "{place}/images", "--kind", "image"), "unknown kind 'image'; did you mean 'images'"),
     (("eval", "{place}/images", "--split", "train"), "which the run was trained on"),
     (("eval", "{place}/images", "--samples", "3"), "samples was 3; allowed: a whole number >= 4"),
-    (("train", "{place}/images", *FAST), "holds a finished run"),
+    (("train", "{place}/images", *FAST), "holds a finished run; allowed: a new folder (in Python"),
+    (
+        ("train", "{place}/new", "--data", "{place}/tokens.npy", "--train.steps", "4"),
+        "at least batch_size = 64: set a smaller one (--train.batch-size)",
+    ),
     (("train", "{place}/new", "--config", "{place}/none.toml"), "none.toml' cannot be read"),
     (("train", "{place}/new", "--config"), "--config was given without a file"),
     (("train", "{place}/new", "--data", "binarised_mnist"), "did you mean 'binarized_mnist'"),
@@ -259,12 +273,32 @@ def test_what_is_refused_is_named_in_one_line(place, words, message, capsys, mon
     assert not (place / "new").exists()
 
 
-def test_unknown_flags_and_commands_are_refused(capsys, tmp_path):
-    assert main(["sampel"]) == 2
-    assert "sample" in capsys.readouterr().err
-    assert main(["train", str(tmp_path / "x"), "--train.stepz", "3"]) == 2
-    assert "--train.steps" in capsys.readouterr().err
+MISTYPED = [
+    ("sampel", "did you mean sample? (discrete-ca --help"),
+    ("train x --train.step 3", "--train.step, 3; did you mean --train.steps? (discrete-ca train"),
+    ("train x --batch-size 3", "did you mean --train.batch-size?"),
+    ("sample x --n 4", "did you mean --count?"),
+    ("sample x --design y", "options: --design y"),
+    ("train x --train.batch-size 0", "error: batch_size was 0; allowed: a whole number >= 1"),
+    ("train x --train.steps few", "--train.steps"),
+    ("inpaint x --box 1 2", "--box"),
+    ("train", "PATH"),
+    ("", "train, sample"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), MISTYPED)
+def test_mistyped_arguments_are_named_in_one_line(words, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(words.split()) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and said.count("\n") == 1
+    assert message in said and "tyro" not in said and "│" not in said
+
+
+def test_help_is_shown(capsys):
     assert main(["--help"]) == 0
+    assert "train" in capsys.readouterr().out
 
 
 def test_debug_shows_the_traceback(tmp_path):
@@ -399,7 +433,7 @@ def test_commands_take_a_name_on_the_hub(place, hub, tmp_path, monkeypatch, caps
     assert run(words[0], place / "sequences", *words[1:], "y.npy") == 0
     assert (tmp_path / "x.npy").read_bytes() == (tmp_path / "y.npy").read_bytes()
     assert run("sample", "user/none") == 2
-    assert "'user/none' is no local folder" in capsys.readouterr().err
+    assert "there is no folder 'user/none'" in capsys.readouterr().err
 
 
 def test_eval_writes_beside_a_run_and_only_tells_of_the_hub(hub, tmp_path, monkeypatch, capsys):

@@ -164,7 +164,11 @@ def test_a_share_of_the_labels_is_hidden_in_training():
 
 def test_a_tenth_of_the_labels_is_hidden_unless_said():
     """In Python as on the command line: what guidance and sampling without a label need."""
-    schedules = (dca.Schedule.default(), dca.Schedule.half_and_half(), build_schedule(RecipeConfig()))
+    schedules = (
+        dca.Schedule.default(),
+        dca.Schedule.half_and_half(),
+        build_schedule(RecipeConfig()),
+    )
     shares = {p.objective.unlabelled_share for s in schedules for p in s.phases}
     assert shares == {0.1} == {dca.Renoising().unlabelled_share}
 
