@@ -98,6 +98,7 @@ class EnsembleKernel(dca.CategoricalNoiseKernel):
         hold: Any = None,
     ) -> Any:
         """The transition; the label (B,) is needed."""
+        assert isinstance(label, Tensor)
         for part in (self.net, self.adjustment):
             if isinstance(part, Ensemble):
                 part.members = label
