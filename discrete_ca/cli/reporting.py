@@ -66,6 +66,8 @@ class Eval:
         generator = torch.Generator().manual_seed(self.seed)
         told = getattr(saved.kernel, "told_label", False)
         label = comparison.drawn_labels(count, generator) if told else None
+        if count < self.samples:
+            console.print(f"{count} samples: as many as there are real examples beside them.")
         begun = time.monotonic()
         z, info = chains.sample(
             saved.kernel, count, shape, label=label, moves=self.moves, correctors=self.correctors,
