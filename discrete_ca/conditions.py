@@ -66,6 +66,7 @@ class Conditions:
         """``kernel.transition`` under these conditions.
 
         Raises:
+            TypeError: for a `transition` that returns a tensor.
             ValueError: for a hold where the kernel's `transition` takes none.
         """
         given: dict[str, Any] = {"label": self.label, "known": self.known}
@@ -75,7 +76,13 @@ class Conditions:
                     f"hold was given, but {type(kernel).__name__}.transition declares no `hold`"
                 )
             given["hold"] = self.hold
-        return kernel.transition(x, level, target_level, **given)
+        law = kernel.transition(x, level, target_level, **given)
+        if isinstance(law, Tensor):
+            raise TypeError(
+                f"{type(kernel).__name__}.transition returned a Tensor; allowed: a law with "
+                "`sample` and `log_prob`, such as distributions.Categorical(log_probs)"
+            )
+        return law
 
 
 @cache

@@ -63,14 +63,15 @@ class Objective(ABC):
         holds: range from which holds are drawn, evenly, one an example; None for the kernel's own.
             Networks and heads that declare `hold` are told: one kernel then serves every hold.
         unlabelled_share: share of the examples whose label becomes -1, none, for kernels whose
-            network is told (it declares `label`): what guidance needs.
+            network is told (it declares `label`) and whose data have them: what guidance, and
+            sampling without a label, need. A saved kernel does not say what it was trained with.
     """
 
     levels: tuple[float, float] = (0.02, 1.0)
     level_weight: Callable[[Tensor], Tensor] | None = None
     known_share: float = 0.25
     holds: tuple[float, float] | None = None
-    unlabelled_share: float = 0.0
+    unlabelled_share: float = 0.1
 
     def __post_init__(self) -> None:
         checks.interval(self.levels, "levels")
@@ -340,7 +341,7 @@ class Schedule:
         cls,
         adjust: float = 0.5,
         holds: tuple[float, float] | None = None,
-        unlabelled_share: float = 0.0,
+        unlabelled_share: float = 0.1,
     ) -> Schedule:
         """The recommended recipe: denoise, then freeze and train the adjustment head by CA.
 

@@ -247,3 +247,12 @@ def test_holds_that_do_not_fit_are_refused():
 
     with pytest.raises(ValueError, match="hold was given, but Plain.transition declares no `hold`"):
         next(dca.run(Plain(), x, 0.3, hold=0.5))
+
+
+def test_a_transition_that_returns_a_tensor_is_refused_by_name():
+    class Wrong(dca.TransitionKernel):
+        def transition(self, x, level, target_level=None, label=None, known=None):
+            return torch.zeros(x.shape)
+
+    with pytest.raises(TypeError, match="Wrong.transition returned a Tensor; allowed: a law"):
+        dca.ContrastiveAdjustment()(Wrong(), torch.zeros(2, 3, dtype=torch.long))

@@ -129,6 +129,8 @@ class AutoregressiveTransition(Transition):
     ) -> None:
         self.kernel, self.x, self.b_x, self.b_y = kernel, x, b_x, b_y
         self.hold, self.told, self.known = hold, told, known
+        if bool(((b_x == 0) & (b_y == 0)).any()):  # what is clean and stays clean stays as it is
+            self.hold = torch.where((b_x == 0) & (b_y == 0), 1.0, hold)
 
     @property
     def read_out(self) -> AutoregressiveTransition:  # type: ignore[override]

@@ -59,6 +59,18 @@ class CorruptionKernel(NetworkKernel):
             x = torch.where(known[0], x, known[1])
         return x, b_x, b_y, known
 
+    def _clean(self, x: Tensor, b: Tensor) -> Tensor | None:
+        """Where a state is the category itself, at level 0, (B, *S); None where nowhere is.
+
+        Noise of one's own whose Q_0 is not the identity has no such level.
+        """
+        if bool((b > 0).all()):
+            return None
+        every = torch.arange(self.corruption.num_categories, device=x.device)
+        if bool((self.corruption.log_prob(every, every, 0.0) < -1e-6).any()):
+            return None
+        return checks.spread(b == 0, x) & (x < len(every))
+
     def corrupt(
         self, z: Tensor, level: checks.Level, generator: torch.Generator | None = None
     ) -> Tensor:

@@ -33,9 +33,9 @@ def build_observers(
     seed = config.train.seed
     found: list[Observer] = []
     if config.kernel.kind in KERNELS:
-        objective: Objective = Denoising()
+        objective: Objective = Denoising(unlabelled_share=0.0)
     else:  # a user's own may have no read-out
-        objective = ContrastiveAdjustment(denoising_weight=0.0)
+        objective = ContrastiveAdjustment(denoising_weight=0.0, unlabelled_share=0.0)
     if held_out is not None:
         some = slice(0, _HELD_OUT)
         labels = None if held_out.labels is None else held_out.labels[some].long()

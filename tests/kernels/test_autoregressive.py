@@ -213,3 +213,12 @@ def test_bad_input_is_refused():
         kernel.transition(x, 0.3).log_prob(x)
     with pytest.raises(NonFiniteError, match="not finite"):
         kernel.transition(x, 0.3).sample()
+
+
+def test_at_level_0_a_design_is_what_it_is():
+    kernel = make_kernel()
+    z = torch.tensor([0, 1, 0])
+    found = dca.variants(kernel, z, n=3, level=0.0, steps=2, generator=seeded())
+    assert torch.equal(found, z.expand(3, -1))
+    law = kernel.transition(z[None], 0.0)
+    assert law.log_prob(z[None]) == 0 and law.log_prob(1 - z[None]) == -torch.inf
