@@ -8,7 +8,7 @@ A report is what a benchmark wrote as JSON. Nothing on the page is typed: a test
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,57 @@ def plain(rows: list[Row]) -> Iterator[str]:
     yield table(names, [[shown(row.get(name, "")) for name in names] for row in rows]) + "\n"
 
 
+def _by_nfe(rows: list[Row], cell: Callable[[Row], str]) -> str:
+    """A sampler a line, network evaluations side by side; `cell` writes a row."""
+    budgets = sorted({row["at most NFE"] for row in rows if row["at most NFE"] != ""})
+    found: dict[str, dict[Any, Row]] = {}
+    for row in rows:
+        found.setdefault(row["sampler"], {})[row["at most NFE"]] = row
+    cells = []
+    for name, here in found.items():
+        if "" in here:  # one for all, such as real data or a package that is not there
+            cells.append([name, cell(here[""]), *[""] * (len(budgets) - 1)])
+        else:
+            cells.append([name, *(cell(here[n]) if n in here else "" for n in budgets)])
+    return table(["", *(f"{n} NFE" for n in budgets)], cells) + "\n"
+
+
+def peers_exact(rows: list[Row]) -> Iterator[str]:
+    """For each kind of law: a sampler a line."""
+    for law in dict.fromkeys(row["law"] for row in rows):
+        yield f"### Exact denoiser, {law}\n\n"
+        yield "Median total variation to the data law; in brackets, the setting and, where it is "
+        yield "not all, the evaluations used.\n\n"
+
+        def cell(row: Row) -> str:
+            used = "" if row["NFE"] == row["at most NFE"] else f"; {row['NFE']:g} NFE"
+            return f"{row['TV']:.4f} ({row['setting']}{used})"
+
+        yield _by_nfe([row for row in rows if row["law"] == law], cell)
+
+
+def peers_networks(rows: list[Row]) -> Iterator[str]:
+    """For each data set and budget: a sampler a line."""
+
+    def cell(row: Row) -> str:
+        if "Frechet" not in row:
+            return str(row["setting"])
+        if "setting" not in row:
+            return f"{row['Frechet']:.1f}"
+        speed = f"{row['samples a second']:.0f}/s"
+        used = "" if row["NFE"] == row["at most NFE"] else f", {row['NFE']:g} NFE"
+        return f"{row['Frechet']:.1f} ({speed}; {row['setting']}{used})"
+
+    for data, budget in dict.fromkeys((row["data"], row["budget (steps)"]) for row in rows):
+        if budget == "":
+            continue
+        yield f"### {data}, {budget} steps of training\n\n"
+        yield "Frechet distance; in brackets, samples a second of one thread, the setting and, "
+        yield "where they are not all, the evaluations used.\n\n"
+        of = [row for row in rows if row["data"] == data]
+        yield _by_nfe([row for row in of if row["budget (steps)"] in ("", budget)], cell)
+
+
 def listed(rows: list[Row]) -> Iterator[str]:
     """A quantity a line, for a row that is too long for the page."""
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -114,7 +165,13 @@ def listed(rows: list[Row]) -> Iterator[str]:
     yield table(["quantity", *("value" for _ in rows)], cells) + "\n"
 
 
-_TABLES = {"exact_law": exact_law, "planar": planar, "serving": listed}
+_TABLES = {
+    "exact_law": exact_law,
+    "planar": planar,
+    "serving": listed,
+    "peers.exact": peers_exact,
+    "peers.networks": peers_networks,
+}
 
 
 def page(folder: Path) -> str:

@@ -142,10 +142,10 @@ class Categorical(Distribution):
 
 
 def entropies(probs: Tensor) -> Tensor:
-    """Entropy in nats of each row: (..., V) to (...); 0 log 0 = 0.
+    """Entropy in nats of each row: (..., V) to (...); 0 log 0 = 0, with a finite gradient.
 
     Example:
         >>> entropies(torch.tensor([0.5, 0.5, 0.0]))
         tensor(0.6931)
     """
-    return -torch.special.xlogy(probs, probs).sum(-1)
+    return -(probs * probs.masked_fill(probs == 0, 1.0).log()).sum(-1)  # xlogy's slope is -inf

@@ -71,7 +71,7 @@ class AutoregressiveKernel(CorruptionKernel):
         x: Tensor,
         level: checks.Level,
         target_level: checks.Level | None = None,
-        label: Tensor | None = None,
+        label: Tensor | int | None = None,
         known: checks.Known | None = None,
         hold: float | Tensor | None = None,
     ) -> AutoregressiveTransition:
@@ -87,7 +87,7 @@ class AutoregressiveKernel(CorruptionKernel):
         x, b_x, b_y, known = self._begin(x, level, target_level, known)
         given = self.hold if hold is None else hold
         holds = checks.holds(given if target_level is None else 0.0, b_x)
-        told = self._told(label, known, holds)
+        told = self._told(x, label, known, holds)
         return AutoregressiveTransition(self, x, b_x, b_y, holds, told, known)
 
     def renoise(

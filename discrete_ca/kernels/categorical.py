@@ -72,6 +72,11 @@ class CategoricalNoiseKernel(CorruptionKernel):
         if self.lag is not None:
             self.hold = self.lag  # what the hold tends to at small levels
 
+    @property
+    def told_hold(self) -> bool:
+        """Whether the network or the adjustment head is told the hold."""
+        return super().told_hold or self._head_told_hold
+
     @classmethod
     def with_lag(cls, net: nn.Module, corruption: Absorbing, lag: float = 0.95) -> Self:
         """The paper's absorbing kernel (its Eq. 27): scramble, then hold with "lag" w.
@@ -89,7 +94,8 @@ class CategoricalNoiseKernel(CorruptionKernel):
             guidance: g; 0 leaves the labels as they are.
 
         Raises:
-            ValueError: for a network that takes no label, or a guidance below 0.
+            ValueError: for a network that takes no label or is guided already, or a guidance
+                below 0.
 
         Example:
             >>> from discrete_ca.nn import MLP
@@ -124,7 +130,7 @@ class CategoricalNoiseKernel(CorruptionKernel):
         x: Tensor,
         level: checks.Level,
         target_level: checks.Level | None = None,
-        label: Tensor | None = None,
+        label: Tensor | int | None = None,
         known: checks.Known | None = None,
         hold: float | Tensor | None = None,
     ) -> CategoricalTransition:

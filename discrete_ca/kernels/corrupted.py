@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from discrete_ca import checks
 from discrete_ca.corruption import Corruption
-from discrete_ca.kernels.base import NetworkKernel
+from discrete_ca.kernels.base import NetworkKernel, some
 
 
 class CorruptionKernel(NetworkKernel):
@@ -47,6 +47,7 @@ class CorruptionKernel(NetworkKernel):
 
         b_y is b_x itself for an equal-level step.
         """
+        some(x)
         checks.states(x, self.corruption.num_states)
         b_x = b_y = checks.levels(level, x.shape[0], x.device)
         if target_level is not None:

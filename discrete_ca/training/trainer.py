@@ -52,8 +52,8 @@ class Trainer:
 
     Raises:
         ConfigError: for an objective that is none, a phase that trains a part which the kernel does
-            not have, for what needs a folder without one, and a batch that cannot be cut into its
-            parts.
+            not have or asks what it cannot learn (`Objective.check`), for what needs a folder
+            without one, and a batch that cannot be cut into its parts.
         DataError: for data that are no source of batches, or fewer than one.
 
     Example:
@@ -102,6 +102,10 @@ class Trainer:
         for phase in self.schedule.phases:
             if not self._parameters(phase):
                 raise ConfigError(f"a phase trains {phase.train}, which has no free parameters")
+            try:
+                phase.objective.check(kernel)
+            except ValueError as error:
+                raise ConfigError(str(error)) from error
 
     @property
     def history(self) -> list[Row]:

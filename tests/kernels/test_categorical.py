@@ -10,6 +10,7 @@ from torch import nn
 
 import discrete_ca as dca
 from discrete_ca import CategoricalNoiseKernel
+from discrete_ca.conditions import Conditions
 from discrete_ca.corruption import Absorbing, Ordinal, Uniform
 from discrete_ca.diagnostics import exact
 from discrete_ca.errors import NonFiniteError
@@ -402,6 +403,15 @@ def test_a_lag_where_the_papers_kernel_clamps_keeps_the_marginal():
     masked = exact.noisy_law(f64(0.5, 0.5), Absorbing(2), (1,), 0.5)
     after = masked @ exact.transition_matrix(kernel, (1,), 0.5, 0.3)
     assert float(after[2]) == pytest.approx(0.3, abs=1e-12)
+
+
+def test_a_lag_is_what_stands_for_the_hold():
+    """For what asks a kernel for one number, such as the weight of the denoising term."""
+    kernel = CategoricalNoiseKernel.with_lag(Smooth(2, 3), Absorbing(2), lag=0.95)
+    assert kernel.hold == 0.95
+    weight = dca.ContrastiveAdjustment(denoising_weight=0.3)._weights(kernel, Conditions())
+    assert weight == pytest.approx(0.3 * 0.1)
+    assert float(kernel.holds(f64(1e-9), f64(1e-9))) == pytest.approx(0.95)  # at small levels
 
 
 def test_holds_of_extreme_lags():

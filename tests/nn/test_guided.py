@@ -81,6 +81,15 @@ def test_guidance_out_of_range(guidance):
         nn.Guided(network(), guidance)
 
 
+def test_guidance_is_not_nested():
+    """Two guidances would cost four evaluations and mean neither's g."""
+    guided = dca.CategoricalNoiseKernel(network(), Uniform(3)).guided(1.0)
+    with pytest.raises(ValueError, match="net is guided already; allowed: one guidance"):
+        guided.guided(1.0)
+    with pytest.raises(ValueError, match="net is guided already"):
+        nn.Guided(nn.Guided(network(), 0.0), 1.0)
+
+
 def test_a_network_without_labels_cannot_be_guided():
     with pytest.raises(ValueError, match="net is a MLP, which takes no `label`"):
         nn.Guided(nn.MLP(2, 2, shape=(3,)), 1.0)

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { design, percent } from "./arrays.js";
+import { called } from "./cards.js";
 import { $, colour, make, say } from "./dom.js";
 import { annealed } from "./knobs.js";
 import { change, create, open, path, picked, store } from "./store.js";
@@ -74,9 +75,12 @@ async function beginWith(body) {
 async function examples(first) {
   const found = await api.call("GET", `examples/${first}?count=24`).catch(() => ({ designs: [] }));
   $("examples").classList.toggle("long", grid.long);
-  $("examples").replaceChildren(...found.designs.map((text, i) => make("button", {
-    className: "face", aria: { label: `Example ${first + i}` }, on: { click: () => beginWith({ example: first + i }) },
-  }, grid.face(design(text, store.model.num_categories)))));
+  $("examples").replaceChildren(...found.designs.map((text, i) => {
+    const shown = grid.face(design(text, store.model.num_categories));
+    return make("button", {
+      className: "face", aria: { label: called(`Example ${first + i}`, shown) }, on: { click: () => beginWith({ example: first + i }) },
+    }, shown);
+  }));
 }
 
 /** A picture, made as large as a design and quantised to its categories; bright is high. */
