@@ -55,7 +55,7 @@ def test_revisions(hub):
     loaded = dca.load_kernel("user/name", revision="v2")
     assert isinstance(loaded.corruption, dca.corruption.Matrix)
     assert isinstance(runs.load_run("user/name", revision="v2").kernel, dca.CategoricalNoiseKernel)
-    with pytest.raises(CheckpointError, match="'user/name' is no local.*has no revision 'v3'"):
+    with pytest.raises(CheckpointError, match="no folder 'user/name'.*has no revision 'v3'"):
         dca.load_kernel("user/name", revision="v3")
 
 

@@ -66,8 +66,6 @@ class Eval:
         generator = torch.Generator().manual_seed(self.seed)
         told = getattr(saved.kernel, "told_label", False)
         label = comparison.drawn_labels(count, generator) if told else None
-        if count < self.samples:
-            console.print(f"{count} samples: as many as there are real examples beside them.")
         begun = time.monotonic()
         z, info = chains.sample(
             saved.kernel, count, shape, label=label, moves=self.moves, correctors=self.correctors,
@@ -84,6 +82,8 @@ class Eval:
         }  # fmt: skip
         for row in [("measure", "samples", "real"), *metrics.rows(report)]:
             console.print("{:52}{:>12}{:>12}".format(*row).rstrip())
+        if count < self.samples:
+            console.print(f"{count} were measured: as many as there are real examples beside them.")
         if Path(self.run).is_dir():  # else it is a name on the Hub
             write_json(Path(self.run) / EVAL_FILE, report)
 

@@ -474,12 +474,14 @@ def test_eval_takes_the_measures_that_suit(place, tmp_path, capsys):
     said = capsys.readouterr().out
     assert said.splitlines()[0].split() == ["measure", "samples", "real"]
     assert "precision" in said and "half of what was trained on: 6" in said
+    assert "6 were measured: as many as there are real examples" in said
     report = json.loads((place / "images/eval.json").read_text())
     assert report["samples"] == 6 and report["nfe"] == 3  # no more than there are real ones
     assert report.keys() >= {"mmd_hamming", "mmd_hamming_floor", "recall", "recall_floor"}
     assert run("eval", place / "sequences", *settings) == 0
     report = json.loads((place / "sequences/eval.json").read_text())
-    assert report["samples"] == 20
+    assert report["samples"] == 20 and "share_of_copies_test" in report
+    assert "3-grams that real examples have" in capsys.readouterr().out
     assert report.keys() >= {"divergence_2", "divergence_2_floor", "cross_entropy_5", "seen_3"}
     assert run("eval", place / "sequences", *settings) == 0  # the seed is the same
     again = json.loads((place / "sequences/eval.json").read_text())
