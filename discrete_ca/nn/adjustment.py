@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from discrete_ca.distributions import entropies
+from discrete_ca.logits import entropies
 from discrete_ca.nn.embeddings import accepted
 from discrete_ca.serialization import Configured
 
