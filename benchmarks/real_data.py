@@ -59,7 +59,7 @@ class Case(NamedTuple):
 CASES = {
     "binarized-mnist": Case("frechet_distance"),
     "mnist16": Case("frechet_distance", samples=100),
-    "mnist256": Case("frechet_distance", source="mnist", kind="digits", samples=100),
+    "mnist256": Case("frechet_distance", source="mnist", kind="digits", samples=64),
     "mnist-gaussian": Case("frechet_distance", samples=100),
     "colour": Case("whole_shapes", samples=64),
     "moby-characters": Case("divergence_3"),
