@@ -14,6 +14,7 @@ from benchmarks import (
     fuzz,
     kernel_part,
     kills,
+    peers,
     planar,
     real_data,
     routes,
@@ -24,7 +25,7 @@ from benchmarks import (
 
 for benchmark in (
     exact_law, autoregressive, clipping, cost, kernel_part, training, token_noise, real_data,
-    planar, designer, kills, fuzz, serving, routes,
+    planar, peers, designer, kills, fuzz, serving, routes,
     digits,  # last: it is refused where the demo was not run
 ):  # fmt: skip
     benchmark.main(sys.argv[1:])

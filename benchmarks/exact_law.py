@@ -2,10 +2,11 @@
 
 Networks of one architecture are trained for the same cost in network passes, by denoising, by
 contrastive adjustment (CA) with several weights λ and by schedules of both, on random peaked laws
-(five binary sites; five ternary ones for ordinal noise) and on the law of the 3 x 3 patches in the
-middle of binarized MNIST. For each level b and hold h the chain's transition matrix is enumerated
-and compared with the noisy law p_b: stationary total variation (TV), spectral gap, and TV after 32
-network evaluations from pure noise; then TV and gap of the same kernel with Metropolis steps.
+(five binary sites; five ternary ones for ordinal and token noise) and on the law of the 3 x 3
+patches in the middle of binarized MNIST. For each level b and hold h the chain's transition matrix
+is enumerated and compared with the noisy law p_b: stationary total variation (TV), spectral gap,
+and TV after 32 network evaluations from pure noise; then TV and gap of the same kernel with
+Metropolis steps.
 "limit" rows are optima with exact expectations and one free read-out a state, found by Adam: no
 network, no sampling; they are compared with the denoiser's.
 
@@ -36,7 +37,7 @@ from benchmarks import report
 from benchmarks.ensemble import EnsembleKernel, LawBatches, Sampled
 from benchmarks.laws import Law, patch_law, random_law
 from benchmarks.tabular import optimum
-from discrete_ca.corruption import Absorbing, Corruption, Ordinal, Uniform
+from discrete_ca.corruption import Absorbing, Corruption, Ordinal, TokenNoise, Uniform
 from discrete_ca.diagnostics import exact
 
 LEVELS = (0.1, 0.3, 0.6, 0.9)
@@ -55,11 +56,22 @@ class Noise:
     num_categories: int = 2
 
 
+def token_noise(num_categories: int) -> TokenNoise:
+    """Tokens by uneven frequencies, and those beside them as near ones."""
+    beside = torch.ones(num_categories - 1)
+    near = beside.diag(1) + beside.diag(-1)
+    weights = torch.arange(num_categories, 0, -1.0)
+    return TokenNoise(
+        num_categories, frequencies=weights / weights.sum(), near=near / near.sum(1, keepdim=True)
+    )
+
+
 NOISES = {
     "uniform": Noise(Uniform),
     "absorbing": Noise(Absorbing),
     "absorbing, no carry-over": Noise(Absorbing, carry_over=False),
     "ordinal": Noise(Ordinal, num_categories=3),
+    "token-noise": Noise(token_noise, num_categories=3),
 }
 
 _WEIGHTED = dca.InverseLevel(0.1)

@@ -34,10 +34,12 @@ def random_law(seed: int, num_categories: int = 2, sites: int = 5, sharpness: fl
     return Law(f"random {seed}", logits.softmax(0), num_categories, (sites,))
 
 
-def patch_law(smoothing: float = 1e-3) -> Law:
-    """All 3 x 3 patches at the 12 x 12 middle positions of the binarized MNIST training images."""
-    images = dca.data.load("binarized_mnist").states
-    middle = images[:, 7:21, 7:21]
-    patches = middle.unfold(1, 3, 1).unfold(2, 3, 1).reshape(-1, 9)
-    p = exact.empirical_law(patches, 2)
-    return Law("patches", (1 - smoothing) * p + smoothing / 512, 2, (3, 3))
+def patch_law(
+    smoothing: float = 1e-3, height: int = 3, width: int = 3, split: str = "train"
+) -> Law:
+    """All patches of the 14 x 14 middle of the binarized MNIST images of a split."""
+    images = dca.data.load("binarized_mnist", split=split).states
+    middle, sites = images[:, 7:21, 7:21], height * width
+    patches = middle.unfold(1, height, 1).unfold(2, width, 1).reshape(-1, sites)
+    p = (1 - smoothing) * exact.empirical_law(patches, 2) + smoothing / 2**sites
+    return Law("patches", p, 2, (height, width))

@@ -8,7 +8,7 @@ A report is what a benchmark wrote as JSON. Nothing on the page is typed: a test
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -40,40 +40,35 @@ def table(names: list[str], cells: list[list[str]]) -> str:
 
 
 def exact_law(rows: list[Row]) -> Iterator[str]:
-    """For each noise, law and hold: a method a line, levels side by side."""
+    """For each noise, law and hold: a method and level a line."""
     keys = list(dict.fromkeys((row["noise"], row["law"], row["h"]) for row in rows))
     for noise, law, hold in sorted(keys):
         here = [row for row in rows if (row["noise"], row["law"], row["h"]) == (noise, law, hold)]
-        levels = sorted({row["b"] for row in here})
-        found = {(row["method"], row["b"]): row for row in here}
-        adjusted = all("Metropolis TV" in row for row in here)
+        refused = any("Metropolis TV" in row for row in here)
+        names = ["", "b", "TV", "quartiles", "times closer", "gap", "TV at 32 NFE"]
+        names += ["TV, Metropolis", "times closer, Metropolis", "gap, Metropolis"] * refused
         cells = []
-        for method in dict.fromkeys(row["method"] for row in here):
-            line = [method]
-            for level in levels:
-                row = found[method, level]
-                ratio = row["closer than denoising (x)"]
-                line.append(f"{row['TV']:.4f} ({ratio:.2f})" if ratio else f"{row['TV']:.4f}")
-            line += [f"{found[method, level]['spectral gap']:.3f}" for level in levels]
-            if adjusted:
-                for level in levels:
-                    row = found[method, level]
-                    line.append(f"{row['Metropolis TV']:.4f} ({row['Metropolis gap']:.3f})")
-            line.append(f"{found[method, levels[0]]['training seconds']:.0f}")
-            cells.append(line)
-        names = ["", *(f"TV, b = {b}" for b in levels), *(f"gap, b = {b}" for b in levels)]
-        names += [f"Metropolis, b = {b}" for b in levels if adjusted]
-        names.append("s")
+        for row in sorted(here, key=lambda row: row["b"]):
+            line = [row["method"], str(row["b"]), *_shown(row, "TV", 4), row["TV quartiles"]]
+            line += _shown(row, "closer than denoising (x)", 2)
+            line += [*_shown(row, "spectral gap", 3), *_shown(row, "TV at 32 NFE", 4)]
+            if refused:
+                line += _shown(row, "Metropolis TV", 4)
+                line += _shown(row, "Metropolis closer than denoising (x)", 2)
+                line += _shown(row, "Metropolis gap", 3)
+            cells.append([*line, f"{row['training seconds']:.0f}"])
         runs = max(row["runs"] for row in here)
         yield f"### {noise} noise, {law} laws, hold {hold}\n\n"
-        yield f"Medians of {runs}; in brackets, times closer than denoising (of the limits: than "
-        yield "its limit); s: seconds of training a network."
-        yield (
-            " Metropolis: TV and gap of the same kernel with such steps.\n\n"
-            if adjusted
-            else "\n\n"
-        )
-        yield table(names, cells) + "\n"
+        yield f"Medians of {runs}, with the quartiles of TV; times closer than denoising (limits: "
+        yield "than its limit); TV at 32 NFE: after as many steps from pure noise; s: seconds of "
+        yield "training a network."
+        yield " Metropolis: the same kernel with such steps.\n\n" if refused else "\n\n"
+        yield table([*names, "s"], cells) + "\n"
+
+
+def _shown(row: Row, name: str, digits: int) -> list[str]:
+    value = row.get(name, "")
+    return [f"{value:.{digits}f}" if isinstance(value, float | int) else value]
 
 
 def _spread(row: Row, name: str) -> str:
@@ -112,7 +107,71 @@ def plain(rows: list[Row]) -> Iterator[str]:
     yield table(names, [[shown(row.get(name, "")) for name in names] for row in rows]) + "\n"
 
 
-_TABLES = {"exact_law": exact_law, "planar": planar}
+def _by_nfe(rows: list[Row], cell: Callable[[Row], str]) -> str:
+    """A sampler a line, network evaluations side by side; `cell` writes a row."""
+    budgets = sorted({row["at most NFE"] for row in rows if row["at most NFE"] != ""})
+    found: dict[str, dict[Any, Row]] = {}
+    for row in rows:
+        found.setdefault(row["sampler"], {})[row["at most NFE"]] = row
+    cells = []
+    for name, here in found.items():
+        if "" in here:  # one for all, such as real data or a package that is not there
+            cells.append([name, cell(here[""]), *[""] * (len(budgets) - 1)])
+        else:
+            cells.append([name, *(cell(here[n]) if n in here else "" for n in budgets)])
+    return table(["", *(f"{n} NFE" for n in budgets)], cells) + "\n"
+
+
+def peers_exact(rows: list[Row]) -> Iterator[str]:
+    """For each kind of law: a sampler a line."""
+    for law in dict.fromkeys(row["law"] for row in rows):
+        yield f"### Exact denoiser, {law}\n\n"
+        yield "Median total variation to the data law; in brackets, the setting and, where it is "
+        yield "not all, the evaluations used.\n\n"
+
+        def cell(row: Row) -> str:
+            used = "" if row["NFE"] == row["at most NFE"] else f"; {row['NFE']:g} NFE"
+            return f"{row['TV']:.4f} ({row['setting']}{used})"
+
+        yield _by_nfe([row for row in rows if row["law"] == law], cell)
+
+
+def peers_networks(rows: list[Row]) -> Iterator[str]:
+    """For each data set and budget: a sampler a line."""
+
+    def cell(row: Row) -> str:
+        if "Frechet" not in row:
+            return str(row["setting"])
+        if "setting" not in row:
+            return f"{row['Frechet']:.1f}"
+        speed = f"{row['samples a second']:.0f}/s"
+        used = "" if row["NFE"] == row["at most NFE"] else f", {row['NFE']:g} NFE"
+        return f"{row['Frechet']:.1f} ({speed}; {row['setting']}{used})"
+
+    for data, budget in dict.fromkeys((row["data"], row["budget (steps)"]) for row in rows):
+        if budget == "":
+            continue
+        yield f"### {data}, {budget} steps of training\n\n"
+        yield "Frechet distance; in brackets, samples a second of one thread, the setting and, "
+        yield "where they are not all, the evaluations used.\n\n"
+        of = [row for row in rows if row["data"] == data]
+        yield _by_nfe([row for row in of if row["budget (steps)"] in ("", budget)], cell)
+
+
+def listed(rows: list[Row]) -> Iterator[str]:
+    """A quantity a line, for a row that is too long for the page."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[name, *(shown(row.get(name, "")) for row in rows)] for name in names]
+    yield table(["quantity", *("value" for _ in rows)], cells) + "\n"
+
+
+_TABLES = {
+    "exact_law": exact_law,
+    "planar": planar,
+    "serving": listed,
+    "peers.exact": peers_exact,
+    "peers.networks": peers_networks,
+}
 
 
 def page(folder: Path) -> str:

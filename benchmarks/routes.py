@@ -106,10 +106,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run it and write its report."""
     parser = report.parser(__doc__, quick="300 requests")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--requests", type=int, default=6000)
     given = report.parse(parser, argv)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
-        row = fuzz(300 if given.quick else 6000, given.seed, Path(place))
+        row = fuzz(300 if given.quick else given.requests, given.seed, Path(place))
     return report.write("routes", [row], given.folder, seed=given.seed)
 
 

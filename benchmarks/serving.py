@@ -1,11 +1,11 @@
 """Many people at one server, which is killed while they work (python -m benchmarks.serving).
 
-A child process serves an untrained network of the demo's cost on this machine's loopback.
-First one person alone asks for variants: how long until the first frame. Then sessions work side
-by side: variants, picks, painting, locking, walks, redraws. Every node that was acknowledged is
-remembered. The server is killed (SIGKILL) at random moments and started again; at the end every
-acknowledged node must be there, as it was told. Fair: the slowest session's median wait for the
-same variants is at most twice the fastest one's.
+A child process serves an untrained network of the demo's cost, or a run, on this machine's
+loopback. First one person alone asks for variants: how long until the first frame. Then sessions
+work side by side: variants, picks, painting, locking, walks, redraws. Every node that was
+acknowledged is remembered. The server is killed (SIGKILL) at random moments and started again;
+after each start and at the end every acknowledged node must be there, as it was told. Fair: the
+slowest session's median wait for the same variants is at most twice the fastest one's.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ import torch
 import discrete_ca as dca
 from benchmarks import report
 from discrete_ca import server
-from discrete_ca.runs import SavedRun
+from discrete_ca.runs import SavedRun, load_run
 
 _PATIENCE = 60.0
 VARIANTS = {"n": 8, "level": 0.3, "hold": 0.85, "steps": 10}
 
 
-def serve(folder: Path, port: int, small: bool) -> None:
-    """The child: an untrained kernel, served; says its port on the first line."""
+def served(small: bool) -> tuple[SavedRun, torch.Tensor]:
+    """An untrained kernel, and designs to begin with."""
     torch.manual_seed(0)
     net: torch.nn.Module
     if small:
@@ -46,8 +46,13 @@ def serve(folder: Path, port: int, small: bool) -> None:
         shape, net = (28, 28), dca.nn.UNet(2, 2, widths=(64, 96), blocks=1, head_width=16)
     kernel = dca.CategoricalNoiseKernel(net, dca.corruption.Uniform(2), hold=0.85)
     generator = torch.Generator().manual_seed(0)
-    examples = torch.randint(0, 2, (8, *shape), generator=generator)
-    app = server.application(SavedRun(kernel, shape, 2, {}), "bench", folder, examples=examples)
+    return SavedRun(kernel, shape, 2, {}), torch.randint(0, 2, (8, *shape), generator=generator)
+
+
+def serve(folder: Path, port: int, small: bool, run: Path | None) -> None:
+    """The child: a kernel, served; says its port on the first line."""
+    saved, examples = served(small) if run is None else (load_run(run), None)
+    app = server.application(saved, "bench", folder, examples=examples)
     address = server.Address(port=port)
     server.serve(app, address, lambda url: print(url.rstrip("/").rpartition(":")[2], flush=True))
 
@@ -58,16 +63,18 @@ class Child:
     Args:
         folder: where sessions lie.
         small: serve a tiny network.
+        run: serve this one; None for an untrained network.
     """
 
-    def __init__(self, folder: Path, small: bool) -> None:
-        self.folder, self.small, self.port, self.kills = folder, small, 0, 0
+    def __init__(self, folder: Path, small: bool, run: Path | None = None) -> None:
+        self.folder, self.small, self.run, self.port, self.kills = folder, small, run, 0, 0
         self.start()
 
     def start(self) -> None:
         """Start it and wait until it listens."""
         command = [sys.executable, "-m", "benchmarks.serving", "--serve", str(self.folder)]
         command += ["--port", str(self.port)] + ["--small"] * self.small
+        command += [] if self.run is None else ["--run", str(self.run)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -135,9 +142,11 @@ class Person:
         return self.remember(answer.json())
 
     def remember(self, news: dict[str, Any]) -> Any:
-        """What was acknowledged."""
+        """What was acknowledged; a node that was lost may not come back as another."""
         for node in news.get("nodes", []):
-            self.told[node["id"]] = (node["design"], node["locked"])
+            design = node["design"], node["locked"]
+            if self.told.setdefault(node["id"], design) != design:
+                self.errors.append(f"node {node['id']} was given twice")
         return news
 
     async def draw(self, what: str, **body: Any) -> Any:
@@ -189,11 +198,11 @@ class Person:
         else:
             await self.draw("inpaint", node=node, cells=cells, n=2, moves=4, correctors=0)
 
-    async def work(self, until: float) -> None:
-        """Act until then; what a kill cuts off is tried no more."""
+    async def work(self, over: asyncio.Event) -> None:
+        """Act until it is over; what a kill cuts off is tried no more."""
         import httpx
 
-        while time.monotonic() < until:
+        while not over.is_set():
             try:
                 if not self.session:
                     await self.begin()
@@ -203,7 +212,8 @@ class Person:
                 await asyncio.sleep(0.3)
 
     async def missing(self) -> list[int]:
-        """Acknowledged nodes that are not there, or are other than was told."""
+        """Nodes acknowledged by now that are not there, or are other than was told."""
+        acknowledged = dict(self.told)
         found: dict[int, tuple[str, str]] = {}
         after, more = 0, True
         while more:
@@ -213,7 +223,7 @@ class Person:
                 found[node["id"]] = (node["design"], node["locked"])
                 after = node["id"]
             more = answer.json()["more"]
-        return [i for i, told in self.told.items() if found.get(i) != told]
+        return [i for i, told in acknowledged.items() if found.get(i) != told]
 
 
 async def alone(child: Child, rounds: int) -> Person:
@@ -228,33 +238,32 @@ async def alone(child: Child, rounds: int) -> Person:
 
 async def together(
     child: Child, people: int, seconds: float, kills: int, measure: Callable[[float], None]
-) -> list[Person]:
-    """People at work, and somebody who kills the server; who they were."""
+) -> tuple[list[Person], int]:
+    """People at work, and somebody who kills the server; who they were, and nodes lost on the way.
+
+    The seconds are those in which the server listens; how long it takes to start comes on top.
+    """
     async with _client(child) as client:
-        everybody = [Person(client, seed=i) for i in range(people)]
-        until = time.monotonic() + seconds
-        done = asyncio.gather(*(person.work(until) for person in everybody))
-        chance = random.Random(0)
-        for i in range(kills):
-            pause = seconds * (i + 1 + chance.uniform(-0.4, 0.4)) / (kills + 1)
-            await asyncio.sleep(max(0.0, until - seconds + pause - time.monotonic()))
+        everybody, over = [Person(client, seed=i) for i in range(people)], asyncio.Event()
+        done = asyncio.gather(*(person.work(over) for person in everybody))
+        chance, lost = random.Random(0), 0
+        for _ in range(kills):
+            await asyncio.sleep(seconds / (kills + 1) * chance.uniform(0.6, 1.4))
             await asyncio.to_thread(child.kill)
             await asyncio.to_thread(child.start)
-        while not done.done():
+            lost += await check(everybody)
+        until = time.monotonic() + seconds / (kills + 1)
+        while time.monotonic() < until:
             measure(child.megabytes())
-            await asyncio.wait([done], timeout=1)
+            await asyncio.sleep(1)
+        over.set()
         await done
-        return everybody
+        return everybody, lost + await check(everybody)
 
 
-async def check(child: Child, everybody: list[Person]) -> int:
+async def check(everybody: list[Person]) -> int:
     """How many acknowledged nodes are lost."""
-    async with _client(child) as client:
-        lost = 0
-        for person in everybody:
-            person.client = client
-            lost += len(await person.missing()) if person.session else 0
-        return lost
+    return sum([len(await person.missing()) for person in everybody if person.session])
 
 
 def _client(child: Child) -> Any:
@@ -266,15 +275,16 @@ def _client(child: Child) -> Any:
     )  # fmt: skip
 
 
-def stress(folder: Path, people: int, seconds: float, kills: int, small: bool) -> dict[str, Any]:
+def stress(
+    folder: Path, people: int, seconds: float, kills: int, small: bool, run: Path | None = None
+) -> dict[str, Any]:
     """Everything; one row."""
-    child = Child(folder, small)
+    child = Child(folder, small, run)
     memory: list[float] = []
     try:
         first = asyncio.run(alone(child, 20))
         before = child.megabytes()
-        everybody = asyncio.run(together(child, people, seconds, kills, memory.append))
-        lost = asyncio.run(check(child, everybody))
+        everybody, lost = asyncio.run(together(child, people, seconds, kills, memory.append))
     finally:
         child.stop()
     medians = [statistics.median(p.waits) for p in everybody if p.waits]
@@ -304,17 +314,21 @@ def main(argv: list[str] | None = None) -> dict[str, Any] | None:
     parser.add_argument("--serve", type=Path, help="be the server (for the benchmark itself)")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--small", action="store_true", help="a tiny network")
+    parser.add_argument("--run", type=Path, help="a run to serve, such as runs/demo")
     given = report.parse(parser, argv)
     if given.serve is not None:
-        serve(given.serve, given.port, given.small)
+        serve(given.serve, given.port, given.small, given.run)
         return None
     with tempfile.TemporaryDirectory() as place:
         row = (
             stress(Path(place), 6, 8, 1, small=True)
             if given.quick
-            else stress(Path(place), given.people, given.seconds, given.kills, given.small)
+            else stress(
+                Path(place), given.people, given.seconds, given.kills, given.small, given.run
+            )
         )
-    return report.write("serving", [row], given.folder)
+    model = "untrained" if given.run is None else "a run"
+    return report.write("serving", [row], given.folder, model=model)
 
 
 if __name__ == "__main__":

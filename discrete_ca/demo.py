@@ -25,20 +25,22 @@ from discrete_ca.sealed import write_json
 from discrete_ca.training import Trainer
 
 RECIPE = "binarized-mnist"
-MOVES, CORRECTORS = 32, 6
+MOVES, CORRECTORS, GUIDANCE = 32, 3, 0.3
 HELD_OUT = 1000
 WALK_LEVEL = 0.3
 VARIANT_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 
-def demo_kernel(hold: float | None = None) -> kernels.TransitionKernel:
+def demo_kernel(hold: float | None = None) -> kernels.CategoricalNoiseKernel:
     """The kernel that the demo trains: the recipe's, with another hold where one is given."""
     recipe = runs.RunConfig.from_toml(RECIPE)
     if hold is not None:
         recipe = dataclasses.replace(recipe, kernel=dataclasses.replace(recipe.kernel, hold=hold))
     label = torch.tensor([NUM_DIGITS - 1])
     like = data.DiscreteData(torch.zeros(1, 28, 28, dtype=torch.long), 2, labels=label)
-    return runs.build_kernel(recipe, like)
+    kernel = runs.build_kernel(recipe, like)
+    assert isinstance(kernel, kernels.CategoricalNoiseKernel)
+    return kernel
 
 
 def demo(
@@ -86,10 +88,10 @@ def demo(
 
     console.print(f"Sampling {samples:,} digits.")
     begun = time.monotonic()
+    guided = kernel.guided(GUIDANCE)
     digits, info = chains.sample(
-        kernel, samples, (28, 28), label=torch.arange(samples) % NUM_DIGITS, moves=MOVES,
-        correctors=CORRECTORS, metropolis=True, generator=generator, return_info=True,
-        progress=not quiet,
+        guided, samples, (28, 28), label=torch.arange(samples) % NUM_DIGITS, moves=MOVES,
+        correctors=CORRECTORS, generator=generator, return_info=True, progress=not quiet,
     )  # fmt: skip
     seconds = time.monotonic() - begun
     report = {
@@ -97,8 +99,8 @@ def demo(
         "samples": samples,
         "moves": MOVES,
         "correctors": CORRECTORS,
+        "guidance": GUIDANCE,
         "nfe": info.nfe,
-        "acceptance": info.acceptance,
         "sampling_seconds": round(seconds, 1),
         "training_seconds": round(trainer.seconds, 1),
         "training_steps": trainer.step,
@@ -106,7 +108,7 @@ def demo(
         "seed": seed,
     }
     write_json(place / "metrics.json", report)
-    _draw(kernel, digits, test, place, generator)
+    _draw(kernel, guided, digits, test, place, generator)
     console.print(_table(report))
     console.print(f"Pictures, model and metrics are in {place}/.")
     return report
@@ -139,21 +141,22 @@ def _table(report: dict[str, Any]) -> Table:
 
 def _draw(
     kernel: kernels.TransitionKernel,
+    guided: kernels.TransitionKernel,
     digits: Tensor,
     test: data.DiscreteData,
     place: Path,
     generator: torch.Generator,
 ) -> None:
-    """samples.png, variants.png, inpaint.png and chain.gif; inpaintings are told the label."""
+    """samples.png, variants.png, inpaint.png and chain.gif; inpaintings are guided by the label."""
     assert test.labels is not None
     real, labels = test[torch.arange(16)], test.labels[:16].long()
-    adjusted: dict[str, Any] = {"metropolis": True, "generator": generator}
+    balanced: dict[str, Any] = {"metropolis": True, "generator": generator}
     drawing.grid(digits[:64], 8).save(place / "samples.png")
 
     rows = []
     for level in VARIANT_LEVELS:
         found = chains.variants(
-            kernel, real[0], n=11, level=level, steps=20, progress=False, **adjusted
+            kernel, real[0], n=11, level=level, steps=20, progress=False, **balanced
         )
         rows.append(torch.cat([real[:1], found]))
     drawing.grid(torch.cat(rows), 12).save(place / "variants.png")
@@ -163,15 +166,16 @@ def _draw(
     masks[0, 14:], masks[1, :14], masks[2, :, 14:], masks[3, 7:21, 7:21] = True, True, True, True
     for mask, image, label in zip(masks, real[1:5], labels[1:5], strict=True):
         found = chains.inpaint(
-            kernel, image, mask, n=9, label=label, correctors=CORRECTORS, progress=False, **adjusted
-        )
+            guided, image, mask, n=9, label=label, correctors=CORRECTORS, generator=generator,
+            progress=False,
+        )  # fmt: skip
         shown = image.masked_fill(mask, drawing.UNKNOWN)
         rows.append(torch.cat([image[None], shown[None], found]))
     drawing.grid(torch.cat(rows), 11).save(place / "inpaint.png")
 
     frames = [drawing.grid(real, 4)]
     x = kernel.corrupt(real, WALK_LEVEL, generator)
-    for i, state in enumerate(chains.run(kernel, x, WALK_LEVEL, 200, **adjusted)):
+    for i, state in enumerate(chains.run(kernel, x, WALK_LEVEL, 200, **balanced)):
         if i % 4 == 0:
             clean = chains.read_out(kernel, state, WALK_LEVEL)
             frames.append(drawing.grid(clean, 4))

@@ -26,6 +26,31 @@ from torch import Tensor
 
 from discrete_ca import draws
 from discrete_ca.distributions import CategoricalTransition, sum_sites
+from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel
+
+
+def refusal(kernel: TransitionKernel) -> str | None:
+    """Why a kernel's steps cannot be Metropolis steps; None where they can.
+
+    They can be those of a `CategoricalNoiseKernel` under noise that leads from each category to
+    every state.
+
+    Example:
+        >>> from discrete_ca import CategoricalNoiseKernel, corruption, nn
+        >>> noise = corruption.Absorbing(2)
+        >>> refusal(CategoricalNoiseKernel(nn.MLP(2, 3, shape=(5,)), noise)).partition(";")[0]
+        'metropolis was True, but Absorbing rules out categories by a state'
+    """
+    if not isinstance(kernel, CategoricalNoiseKernel):
+        return (
+            f"metropolis was True with a {type(kernel).__name__}; allowed: a CategoricalNoiseKernel"
+        )
+    if kernel.corruption.rules_out:
+        return (
+            f"metropolis was True, but {type(kernel.corruption).__name__} rules out categories by "
+            "a state; allowed: noise that leads from each to every state"
+        )
+    return None
 
 
 class Step(NamedTuple):

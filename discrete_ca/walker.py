@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from discrete_ca import metropolis
 from discrete_ca.conditions import Conditions
 from discrete_ca.distributions import CategoricalTransition
-from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel
+from discrete_ca.kernels import TransitionKernel
 
 
 @dataclass
@@ -20,6 +21,17 @@ class Tally:
 
     proposed: int = 0
     accepted: int = 0
+
+    @classmethod
+    def of(cls, metropolis: bool, levels: Sequence[float] = ()) -> Self | None:
+        """One for Metropolis steps at such levels; None for plain steps.
+
+        Raises:
+            ValueError: for a level at which a state says for certain what it was.
+        """
+        if metropolis and any(b == 0 for b in levels):
+            raise ValueError("metropolis was True at level 0; allowed: levels above 0")
+        return cls() if metropolis else None
 
     @property
     def acceptance(self) -> float | None:
@@ -39,7 +51,7 @@ class Walker:
         tally: counts Metropolis steps, and asks for them: None for plain ones.
 
     Raises:
-        ValueError: for Metropolis steps of a kernel that is not a categorical noise kernel.
+        ValueError: for Metropolis steps of a kernel that has none (`metropolis.refusal`).
     """
 
     def __init__(
@@ -51,11 +63,8 @@ class Walker:
         generator: torch.Generator | None = None,
         tally: Tally | None = None,
     ) -> None:
-        if tally is not None and not isinstance(kernel, CategoricalNoiseKernel):
-            raise ValueError(
-                f"metropolis was True with a {type(kernel).__name__}; allowed: a "
-                "CategoricalNoiseKernel"
-            )
+        if tally is not None and (why := metropolis.refusal(kernel)) is not None:
+            raise ValueError(why)
         self.kernel, self.x, self.level, self.given = kernel, x, level, given
         self.generator, self.tally = generator, tally
         self._law: CategoricalTransition | None = None  # at x, where a Metropolis step left one

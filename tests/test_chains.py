@@ -640,7 +640,7 @@ def test_a_bar_appears_only_when_it_takes_long(progress, monkeypatch):
     chains.sample(kernel, 4, (3,), moves=3, progress=progress)
     assert started == []
     monkeypatch.undo()
-    monkeypatch.setattr(chains, "_BAR_AFTER_SECONDS", -1.0)
+    monkeypatch.setattr(chains.batches, "_BAR_AFTER_SECONDS", -1.0)
     start, stop = Progress.start, Progress.stop
     monkeypatch.setattr(Progress, "start", lambda s: (started.append(s), start(s)))
     monkeypatch.setattr(Progress, "stop", lambda s: (stopped.append(s), stop(s)))
@@ -652,7 +652,7 @@ def test_a_bar_appears_only_when_it_takes_long(progress, monkeypatch):
 
 
 def test_a_bar_is_stopped_when_a_run_fails(monkeypatch):
-    monkeypatch.setattr(chains, "_BAR_AFTER_SECONDS", -1.0)
+    monkeypatch.setattr(chains.batches, "_BAR_AFTER_SECONDS", -1.0)
     bars = []
     start = Progress.start
     monkeypatch.setattr(Progress, "start", lambda s: (bars.append(s), start(s)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from discrete_ca import runs, server
@@ -48,13 +48,14 @@ class Explore:
         except ImportError as error:
             raise ConfigError(str(error)) from error
         saved = runs.load_run(self.run, self.trust_code)
+        saved = replace(saved, shape=self.shape or saved.shape)
         saved.kernel.to(best_device())
         local = Path(self.run)
         folder = self.folder or (
             local / "explore" if local.is_dir() else Path("explore", local.name)
         )
         app = server.application(
-            saved, local.name, folder, shape=self.shape or None,
+            saved, local.name, folder,
             examples=None if self.designs is None else server.read_examples(self.designs, saved),
             coding=saved.coding(self.lowest_pitch, self.rest), address=address,
         )  # fmt: skip

@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
+import tyro
 
 from discrete_ca import chains, checks, metrics, runs
 from discrete_ca.card import ModelCard
 from discrete_ca.cli.terminal import Place, console
 from discrete_ca.data import DiscreteData
 from discrete_ca.diagnostics import exact
-from discrete_ca.errors import ConfigError
+from discrete_ca.errors import ConfigError, unknown_name
 from discrete_ca.hub import EVAL_FILE
 from discrete_ca.kernels.corrupted import CorruptionKernel
 from discrete_ca.runs import RunConfig
@@ -168,6 +170,8 @@ class Demo:
 class Bench:
     """Run the benchmarks, from a checkout of the project."""
 
+    names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Which, such as peers or exact_law; none for all."""
     full: bool = False
     """The whole, for hours; else the quick form."""
 
@@ -175,11 +179,19 @@ class Bench:
         """Do it."""
         import importlib.util
         import os
+        import pkgutil
         import runpy
         import sys
 
         sys.path.insert(0, os.getcwd())
         if importlib.util.find_spec("benchmarks") is None:
             raise ConfigError("bench needs the folder benchmarks/; run it in a checkout")
-        sys.argv = ["benchmarks"] if self.full else ["benchmarks", "--quick"]
-        runpy.run_module("benchmarks", run_name="__main__")
+        import benchmarks
+
+        there = {found.name for found in pkgutil.iter_modules(benchmarks.__path__)} - {"__main__"}
+        for name in self.names:
+            if name not in there:
+                raise ConfigError(unknown_name("benchmark", name, sorted(there)))
+        for module in [f"benchmarks.{name}" for name in self.names] or ["benchmarks"]:
+            sys.argv = [module] if self.full else [module, "--quick"]
+            runpy.run_module(module, run_name="__main__")

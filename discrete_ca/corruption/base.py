@@ -153,6 +153,12 @@ class Corruption(Configured, nn.Module, ABC):
         q = self.checked_matrix(1.0)
         return bool(torch.allclose(q, q[:1].expand_as(q), atol=1e-9, rtol=0.0))
 
+    @property
+    def rules_out(self) -> bool:
+        """Whether a state may rule out a category, asked at level 1/2; see `metropolis.refusal`."""
+        every = torch.arange(self.num_states)
+        return bool(self.log_likelihood(every, 0.5).isneginf().any())
+
     def sample(
         self, z: Tensor, level: checks.Level, generator: torch.Generator | None = None
     ) -> Tensor:

@@ -39,6 +39,11 @@ class Uniform(Corruption):
         """True: at level 1 every row is uniform."""
         return True
 
+    @property
+    def rules_out(self) -> bool:
+        """False: every category leads to every state."""
+        return False
+
     def _sample(self, z: Tensor, b: Tensor, generator: torch.Generator | None) -> Tensor:
         redraw = draws.uniform(z.shape, z.device, generator) < checks.spread(b, z)
         u = draws.uniform(z.shape, z.device, generator)
@@ -102,6 +107,11 @@ class Absorbing(Corruption):
     @property
     def forgets(self) -> bool:
         """True: at level 1 everything is masked."""
+        return True
+
+    @property
+    def rules_out(self) -> bool:
+        """True: a state that is no mask is the category itself."""
         return True
 
     def _sample(self, z: Tensor, b: Tensor, generator: torch.Generator | None) -> Tensor:

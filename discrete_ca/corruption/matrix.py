@@ -144,6 +144,13 @@ class SparseMatrix(Mixture, Matrix):
         return 1 - b, b, torch.zeros_like(b)
 
     @property
+    def rules_out(self) -> bool:
+        """Whether a state may rule out a category: counted first, for R may be large."""
+        assert self.near is not None
+        few = len(self.near.value) < self.num_categories * (self.num_states - 1)
+        return few or super().rules_out
+
+    @property
     def forgets(self) -> bool:
         """Whether the rows of R are equal."""
         assert self.near is not None

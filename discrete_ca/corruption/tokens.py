@@ -134,6 +134,14 @@ class TokenNoise(Mixture):
         """True: at level 1 every row is N."""
         return True
 
+    @property
+    def rules_out(self) -> bool:
+        """Whether it forgets to masks alone, so that every other state is the token itself.
+
+        Tokens of frequency 0 are in no data that `check_data` lets pass.
+        """
+        return self._masks_alone
+
     def weights(self, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``(1 - b, b (1 - b) α, b (1 - (1 - b) α))``."""
         near = (1 - b) * self.alpha

@@ -283,6 +283,7 @@ def annealed_law(
     correctors: int = 0,
     mode: bool = False,
     known: checks.Known | None = None,
+    metropolis: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """The exact law of an annealed run: of its last state and of its read-out.
 
@@ -293,13 +294,17 @@ def annealed_law(
         correctors: equal-level steps after each move.
         mode: whether the read-out takes the mode instead of a draw.
         known: (mask, values), each of shape S; mask True = generate.
+        metropolis: whether equal-level steps are Metropolis steps; not together with `known`.
 
     Returns:
         Law of the state at the last level (V^D,), and of the read-out (K^D,).
 
     Raises:
-        ValueError: for levels that do not start at 1, or noise that does not forget.
+        ValueError: for levels that do not start at 1, noise that does not forget, or Metropolis
+            steps with known sites.
     """
+    if metropolis and known is not None:
+        raise ValueError("metropolis was True with known sites; allowed: one of the two")
     if levels[0] != 1 or not kernel.corruption.forgets:
         raise ValueError(
             f"levels starts at {levels[0]} with forgets={kernel.corruption.forgets}; allowed: 1 "
@@ -311,7 +316,10 @@ def annealed_law(
     for b_x, b_y in pairwise(levels):
         law = law @ transition_matrix(kernel, shape, b_x, b_y, known=known)
         if correctors:
-            P = transition_matrix(kernel, shape, b_y, known=known)
+            if metropolis:
+                P = metropolis_matrix(kernel, shape, b_y)
+            else:
+                P = transition_matrix(kernel, shape, b_y, known=known)
             for _ in range(correctors):
                 law = law @ P
     return law, law @ read_out_matrix(kernel, shape, levels[-1], mode, known=known)

@@ -52,6 +52,7 @@ class Tuner:
         label: the class to draw, for kernels that are told it.
         seed: of the runs.
         guidance: how much louder the label is.
+        metropolis: refuse steps that break detailed balance.
         measured: the shares found so far, by level and hold.
 
     Raises:
@@ -75,6 +76,7 @@ class Tuner:
     label: int | None = None
     seed: int = 0
     guidance: float = 0.0
+    metropolis: bool = False
     measured: dict[tuple[float, float | None], float] = field(default_factory=dict)
     nfe: int = field(default=0, init=False)
 
@@ -89,7 +91,7 @@ class Tuner:
         if (level, hold) not in self.measured:
             operation = Variants(
                 n=self.n, level=level, hold=hold, steps=self.steps, label=self.label,
-                guidance=self.guidance,
+                guidance=self.guidance, metropolis=self.metropolis,
             )  # fmt: skip
             made = operation.apply(self.studio, [self.node], draws.keyed(self.seed, "knobs"))
             self.nfe += made.nfe

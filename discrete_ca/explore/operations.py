@@ -39,6 +39,7 @@ class Made:
             can be walked on.
         level: the level of `states`.
         nfe: network evaluations, all examples together.
+        acceptance: share of the Metropolis steps that were taken; None without them.
     """
 
     designs: Tensor
@@ -46,6 +47,7 @@ class Made:
     states: Tensor | None = None
     level: float | None = None
     nfe: int = 0
+    acceptance: float | None = None
 
     def node(self, node_id: int, recipe: Recipe, place: int) -> Node:
         """The design at a place as a node."""

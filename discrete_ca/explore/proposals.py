@@ -5,18 +5,22 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from discrete_ca import chains, checks
+from discrete_ca.conditions import Conditions
 from discrete_ca.drawing import UNKNOWN
 from discrete_ca.errors import DataError
 from discrete_ca.explore.operations import MAX_DESIGNS, MAX_STEPS, Made, Operation, bounded, flag
 from discrete_ca.explore.selection import candidates_around
 from discrete_ca.explore.studio import Studio
 from discrete_ca.explore.tree import Node
+from discrete_ca.kernels import TransitionKernel
+from discrete_ca.walker import Tally, Walker
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -29,6 +33,7 @@ class _Drawing(Operation):
         label: the class to draw, for kernels that are told it.
         draw: read out by a draw instead of the mode.
         guidance: g, how much louder the label is (`CategoricalNoiseKernel.guided`).
+        metropolis: refuse steps that break detailed balance; see `discrete_ca.metropolis`.
     """
 
     n: int = 8
@@ -36,6 +41,7 @@ class _Drawing(Operation):
     label: int | None = None
     draw: bool = False
     guidance: float = 0.0
+    metropolis: bool = False
 
     def __post_init__(self) -> None:
         bounded(self.n, "n", MAX_DESIGNS)
@@ -44,6 +50,7 @@ class _Drawing(Operation):
         if self.label is not None:
             bounded(self.label, "label", 1 << 31, least=0)
         flag(self.draw, "draw")
+        flag(self.metropolis, "metropolis")
         if not 0 <= self.guidance < math.inf or (self.guidance and self.label is None):
             raise ValueError(
                 f"guidance was {self.guidance}; allowed: a number >= 0, and 0 without a label"
@@ -54,14 +61,18 @@ class _Drawing(Operation):
         """How many designs it makes."""
         return self.n
 
+    def _kernel(self, studio: Studio) -> AbstractContextManager[TransitionKernel]:
+        """The kernel as this asks for it."""
+        return studio.set(self.hold, self.guidance, self.metropolis)
+
     def _labels(self, studio: Studio) -> Tensor | None:
         return None if self.label is None else torch.tensor([self.label], device=studio.device)
 
     def _common(self, generator: torch.Generator) -> dict[str, Any]:
         """What every chain is told."""
         return {
-            "draw": self.draw, "label": self.label, "chunk": MAX_DESIGNS, "generator": generator,
-            "progress": False, "return_info": True,
+            "draw": self.draw, "label": self.label, "metropolis": self.metropolis,
+            "chunk": MAX_DESIGNS, "generator": generator, "progress": False, "return_info": True,
         }  # fmt: skip
 
 
@@ -112,9 +123,9 @@ class _Annealed(_Drawing):
         return self.moves * (1 + self.correctors) + 1
 
     def _anneal(self, chain: Callable[..., Any], studio: Studio, *given: Any, **more: Any) -> Any:
-        with studio.set(self.hold, self.guidance) as kernel:
+        with self._kernel(studio) as kernel:
             z, info = chain(kernel, *given, moves=self.moves, correctors=self.correctors, **more)
-        return z.cpu(), info.nfe * self.n
+        return z.cpu(), {"nfe": info.nfe * self.n, "acceptance": info.acceptance}
 
     def _fill(
         self,
@@ -125,11 +136,11 @@ class _Annealed(_Drawing):
         generator: torch.Generator,
     ) -> Made:
         """Draw the masked cells anew, given the others, which stay."""
-        z, nfe = self._anneal(
+        z, cost = self._anneal(
             chains.inpaint, studio, design.to(studio.device), mask.to(studio.device), n=self.n,
             **self._common(generator),
         )  # fmt: skip
-        return Made(torch.where(mask, z, design), locked, nfe=nfe)
+        return Made(torch.where(mask, z, design), locked, **cost)
 
 
 class FromNoise(_Annealed, name="noise", parents=(0, 0)):
@@ -137,10 +148,10 @@ class FromNoise(_Annealed, name="noise", parents=(0, 0)):
 
     def apply(self, studio: Studio, parents: Sequence[Node], generator: torch.Generator) -> Made:
         """Anneal."""
-        z, nfe = self._anneal(
+        z, cost = self._anneal(
             chains.sample, studio, self.n, studio.shape, **self._common(generator)
         )
-        return Made(z, torch.zeros(studio.shape, dtype=torch.bool), nfe=nfe)
+        return Made(z, torch.zeros(studio.shape, dtype=torch.bool), **cost)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -174,13 +185,13 @@ class Variants(_Stationary, name="variants"):
     def apply(self, studio: Studio, parents: Sequence[Node], generator: torch.Generator) -> Made:
         """Noise it to the level, run the chain there, read out."""
         (node,) = parents
-        with studio.set(self.hold, self.guidance) as kernel:
+        with self._kernel(studio) as kernel:
             z, info = chains.variants(
                 kernel, node.design, self.n, level=self.level, steps=self.steps,
                 known=studio.known(node), **self._common(generator),
             )  # fmt: skip
         designs = torch.where(node.locked, node.design, z.cpu())
-        return Made(designs, node.locked, nfe=info.nfe * self.n)
+        return Made(designs, node.locked, nfe=info.nfe * self.n, acceptance=info.acceptance)
 
 
 class Walk(_Stationary, name="walk"):
@@ -188,29 +199,26 @@ class Walk(_Stationary, name="walk"):
 
     @property
     def calls(self) -> int:
-        """Calls of the kernel one after another."""
-        return self.n * (self.steps + 1)
+        """Calls of the kernel one after another: of Metropolis steps the laws are at hand."""
+        return 1 + self.n * self.steps if self.metropolis else self.n * (self.steps + 1)
 
     def apply(self, studio: Studio, parents: Sequence[Node], generator: torch.Generator) -> Made:
         """Run the chain, reading out on the way."""
-        (node,) = parents
-        known, label = studio.known(node), self._labels(studio)
+        (node,), tally = parents, Tally.of(self.metropolis, [self.level])
         states, designs = [], []
-        with studio.set(self.hold, self.guidance) as kernel:
+        with self._kernel(studio) as kernel:
             x = studio.noisy(node, self.level, generator)
+            given = Conditions(self._labels(studio), studio.known(node))
+            walker = Walker(kernel, x, self.level, given, generator, tally)
             for _ in range(self.n):
-                for state in chains.run(
-                    kernel, x, self.level, self.steps, label=label, known=known, generator=generator
-                ):
-                    x = state
-                z = chains.read_out(
-                    kernel, x, self.level, draw=self.draw, label=label, known=known,
-                    generator=generator,
-                )  # fmt: skip
-                states.append(x.cpu())
+                for _ in range(self.steps):
+                    walker.step()
+                z = walker.read_out(self.draw)
+                states.append(walker.x.cpu())
                 designs.append(torch.where(node.locked, node.design, z.cpu()))
-        nfe = self.calls * kernel.evaluations(label is not None)
-        return Made(torch.cat(designs), node.locked, torch.cat(states), self.level, nfe)
+        nfe = self.calls * kernel.evaluations(self.label is not None)
+        acceptance = None if tally is None else tally.acceptance
+        return Made(torch.cat(designs), node.locked, torch.cat(states), self.level, nfe, acceptance)
 
 
 class Propose(_Stationary, name="propose"):
@@ -219,21 +227,23 @@ class Propose(_Stationary, name="propose"):
     @property
     def calls(self) -> int:
         """Calls of the kernel one after another."""
-        return 2 * self.steps + 1
+        return 2 * self.steps + 1 + self.metropolis
 
     def apply(self, studio: Studio, parents: Sequence[Node], generator: torch.Generator) -> Made:
         """Walk to a centre, and from it to each candidate."""
-        (node,) = parents
-        with studio.set(self.hold, self.guidance) as kernel:
+        (node,), tally = parents, Tally.of(self.metropolis, [self.level])
+        with self._kernel(studio) as kernel:
             x = studio.noisy(node, self.level, generator)
             found = candidates_around(
                 kernel, x, self.n, self.level, steps=self.steps, draw=self.draw,
                 label=self._labels(studio), known=studio.known(node), generator=generator,
+                tally=tally,
             )  # fmt: skip
         designs = torch.where(node.locked, node.design, found.designs[0].cpu())
-        nfe = self.steps * (1 + self.n) + self.n
+        nfe = self.steps * (1 + self.n) + self.n + self.metropolis
         nfe *= kernel.evaluations(self.label is not None)
-        return Made(designs, node.locked, found.states[0].cpu(), self.level, nfe)
+        acceptance = None if tally is None else tally.acceptance
+        return Made(designs, node.locked, found.states[0].cpu(), self.level, nfe, acceptance)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

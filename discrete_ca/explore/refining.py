@@ -55,6 +55,7 @@ def refine(
     temperature: float = 1.0,
     label: int | None = None,
     draw: bool = False,
+    metropolis: bool = False,
 ) -> Refined:
     """Walk from a design by what a score prefers.
 
@@ -78,6 +79,7 @@ def refine(
         temperature: τ; low follows the score closely, high hardly.
         label: the class to draw, for kernels that are told it.
         draw: read out by a draw instead of the mode.
+        metropolis: refuse steps that break detailed balance, for one evaluation more a round.
 
     Raises:
         ValueError: for settings out of range, a score of another shape, or a tree without room for
@@ -102,6 +104,7 @@ def refine(
         steps=steps,
         label=label,
         draw=draw,
+        metropolis=metropolis,
     )
     present = session.node(node)
     session.tree.room(rounds)

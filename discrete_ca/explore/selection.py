@@ -31,9 +31,10 @@ import torch
 from torch import Tensor
 
 from discrete_ca import checks, draws
-from discrete_ca.chains import read_out, run
+from discrete_ca.conditions import Conditions
 from discrete_ca.errors import NonFiniteError
 from discrete_ca.kernels import TransitionKernel
+from discrete_ca.walker import Tally, Walker
 
 Score = Callable[[Tensor], Tensor]
 """Clean designs (N, *S) to numbers (N,): higher is better, -inf never."""
@@ -107,10 +108,11 @@ def candidates_around(
     label: Tensor | None = None,
     known: checks.Known | None = None,
     generator: torch.Generator | None = None,
+    tally: Tally | None = None,
 ) -> Candidates:
     """Draw a centre from each state and n candidates from each centre.
 
-    Costs ``steps (1 + n) + n`` network evaluations a state.
+    Costs ``steps (1 + n) + n`` network evaluations a state, and one more with Metropolis steps.
 
     Args:
         kernel: the kernel.
@@ -122,19 +124,19 @@ def candidates_around(
         label: labels (B,), for networks that declare them.
         known: (mask, values), each of shape (*S); mask True = generate.
         generator: source of randomness.
+        tally: counts Metropolis steps, and asks for them: None for plain ones.
     """
-    batch, sites = x.shape[0], x.shape[1:]
-    centre = x
-    for state in run(kernel, x, level, steps, label=label, known=known, generator=generator):
-        centre = state
-    states = centre.repeat_interleave(n, 0)
+    shape = x.shape[0], n, *x.shape[1:]
     labels = None if label is None else label.repeat_interleave(n)
-    for state in run(kernel, states, level, steps, label=labels, known=known, generator=generator):
-        states = state
-    designs = read_out(
-        kernel, states, level, draw=draw, label=labels, known=known, generator=generator
-    )
-    return Candidates(centre, states.reshape(batch, n, *sites), designs.reshape(batch, n, *sites))
+    centre = Walker(kernel, x, level, Conditions(label, known), generator, tally)
+    for _ in range(steps):
+        centre.step()
+    start = centre.x.repeat_interleave(n, 0)
+    walker = Walker(kernel, start, level, Conditions(labels, known), generator, tally)
+    for _ in range(steps):
+        walker.step()
+    designs = walker.read_out(draw)
+    return Candidates(centre.x, walker.x.reshape(shape), designs.reshape(shape))
 
 
 @dataclass(frozen=True, eq=False)

@@ -102,7 +102,7 @@ class Session(Workspace):
 
         Args:
             n: how many.
-            settings: `moves`, `correctors`, `hold`, `label`, `draw`, `guidance`.
+            settings: `moves`, `correctors`, `hold`, `label`, `draw`, `guidance`, `metropolis`.
 
         Raises:
             ValueError: for noise that does not forget, or settings out of range.
@@ -133,6 +133,7 @@ class Session(Workspace):
     def variants(
         self, n: int = 8, *, node: Where = None, level: float = 0.2, hold: float | None = None,
         steps: int = 20, label: int | None = None, draw: bool = False, guidance: float = 0.0,
+        metropolis: bool = False,
     ) -> list[Node]:  # fmt: skip
         """N neighbours of the picked design; where several are picked, shared out by weight.
 
@@ -145,21 +146,17 @@ class Session(Workspace):
             label: the class to draw, for kernels that are told it.
             draw: read out by a draw instead of the mode.
             guidance: how much louder the label is.
+            metropolis: refuse steps that break detailed balance; see `discrete_ca.metropolis`.
 
         Raises:
             ValueError: for settings out of range.
         """
-        settings = self._set(
-            {
-                "level": level,
-                "hold": hold,
-                "steps": steps,
-                "label": label,
-                "draw": draw,
-                "guidance": guidance,
-            }
-        )
-        whole = proposals.Variants(n=n, **settings)  # refused as a whole, before any is drawn
+        settings = {
+            "level": level, "hold": hold, "steps": steps, "label": label, "draw": draw,
+            "guidance": guidance, "metropolis": metropolis,
+        }  # fmt: skip
+        # refused as a whole, before any is drawn
+        whole = proposals.Variants(n=n, **self._set(settings))
         pick = self.tree.picked if node is None else None
         if pick is None or len(pick.ids) == 1:
             return self.do(whole, [self.node(node)])
@@ -174,6 +171,7 @@ class Session(Workspace):
     def walk(
         self, n: int = 8, *, node: Where = None, level: float = 0.2, hold: float | None = None,
         steps: int = 1, label: int | None = None, draw: bool = False, guidance: float = 0.0,
+        metropolis: bool = False,
     ) -> list[Node]:  # fmt: skip
         """A strip of n designs along one chain, `steps` apart.
 
@@ -188,16 +186,18 @@ class Session(Workspace):
             label: the class to draw.
             draw: read out by a draw instead of the mode.
             guidance: how much louder the label is.
+            metropolis: refuse steps that break detailed balance.
         """
         settings = {
             "level": level, "hold": hold, "steps": steps, "label": label, "draw": draw,
-            "guidance": guidance,
+            "guidance": guidance, "metropolis": metropolis,
         }  # fmt: skip
         return self.do(proposals.Walk(n=n, **self._set(settings)), [self.node(node)])
 
     def propose(
         self, n: int = 8, *, node: Where = None, level: float = 0.2, hold: float | None = None,
         steps: int = 4, label: int | None = None, draw: bool = False, guidance: float = 0.0,
+        metropolis: bool = False,
     ) -> list[Node]:  # fmt: skip
         """N candidates beside the picked design, for a person to pick one or stay.
 
@@ -213,10 +213,11 @@ class Session(Workspace):
             label: the class to draw.
             draw: read out by a draw instead of the mode.
             guidance: how much louder the label is.
+            metropolis: refuse steps that break detailed balance.
         """
         settings = {
             "level": level, "hold": hold, "steps": steps, "label": label, "draw": draw,
-            "guidance": guidance,
+            "guidance": guidance, "metropolis": metropolis,
         }  # fmt: skip
         return self.do(proposals.Propose(n=n, **self._set(settings)), [self.node(node)])
 
@@ -227,7 +228,7 @@ class Session(Workspace):
             mask: True = generate, boolean, of shape S or one that broadcasts to it.
             n: how many.
             node: of which; None for what is picked.
-            settings: `moves`, `correctors`, `hold`, `label`, `draw`, `guidance`.
+            settings: `moves`, `correctors`, `hold`, `label`, `draw`, `guidance`, `metropolis`.
         """
         given = self.studio.cells(mask, "mask")
         return self.do(proposals.Inpaint(mask=given, n=n, **self._set(settings)), [self.node(node)])
@@ -240,7 +241,7 @@ class Session(Workspace):
         Args:
             nodes: the designs, two at least; None for those that are picked.
             n: how many.
-            settings: `moves`, `correctors`, `hold`, `label`, `draw`, `guidance`.
+            settings: `moves`, `correctors`, `hold`, `label`, `draw`, `guidance`, `metropolis`.
 
         Raises:
             ValueError: for fewer than two, designs that agree everywhere, or that lock a cell to
@@ -284,7 +285,7 @@ class Session(Workspace):
 
     def knobs_for(
         self, change: float, *, node: Where = None, hold: float | None = None, steps: int = 20,
-        n: int = 16, label: int | None = None, tolerance: float = 0.01,
+        n: int = 16, label: int | None = None, metropolis: bool = False, tolerance: float = 0.01,
     ) -> knobs.Knobs:  # fmt: skip
         """The level and hold whose variants change about that share of the unlocked cells.
 
@@ -298,14 +299,15 @@ class Session(Workspace):
             steps: steps of the variants.
             n: runs a measurement.
             label: the class to draw.
+            metropolis: refuse steps that break detailed balance.
             tolerance: how near is near enough.
         """
-        tuner = self.tuner(node, steps=steps, n=n, label=label)
+        tuner = self.tuner(node, steps=steps, n=n, label=label, metropolis=metropolis)
         return tuner.for_change(change, hold=hold, tolerance=tolerance)
 
     def tuner(
         self, node: Where = None, *, steps: int = 20, n: int = 16, label: int | None = None,
-        guidance: float = 0.0,
+        guidance: float = 0.0, metropolis: bool = False,
     ) -> knobs.Tuner:  # fmt: skip
         """What measures how much settings change a design; it remembers what it measured.
 
@@ -315,12 +317,13 @@ class Session(Workspace):
             n: runs a measurement.
             label: the class to draw.
             guidance: how much louder the label is.
+            metropolis: refuse steps that break detailed balance.
         """
         design = self.node(node)
         cells = design.design.numpy().tobytes(), design.locked.numpy().tobytes()
-        key = (*cells, steps, n, label, guidance)
+        key = (*cells, steps, n, label, guidance, metropolis)
         tuner = self._tuners.pop(key, None) or knobs.Tuner(
-            self.studio, design, steps, n, label, self.seed, guidance
+            self.studio, design, steps, n, label, self.seed, guidance, metropolis
         )
         self._tuners[key] = tuner  # the latest last
         if len(self._tuners) > _TUNERS:

@@ -144,7 +144,7 @@ def _document(record: Record) -> tuple[dict[str, Any], dict[str, Tensor]]:
         {
             "operation": operations.encode(recipe.operation, arrays),
             "parents": list(recipe.parents), "seed": recipe.seed, "nfe": recipe.nfe,
-            "seconds": recipe.seconds,
+            "seconds": recipe.seconds, "acceptance": recipe.acceptance,
         }
         for recipe in recipes
     ]  # fmt: skip
@@ -194,6 +194,7 @@ def _record(values: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Record:
             operations.decode(each["operation"], arrays),
             tuple(_whole(i, "parent") for i in each["parents"]),
             _whole(each["seed"], "seed"), _whole(each["nfe"], "nfe"), _seconds(each["seconds"]),
+            _share(each.get("acceptance")),  # which the first files do not have
         )
         for each in values["recipes"]
     ]  # fmt: skip
@@ -235,6 +236,12 @@ def _seconds(value: Any) -> float:
     if not 0 <= value < math.inf:
         raise CheckpointError(f"seconds was {value}; allowed: >= 0")
     return float(value)
+
+
+def _share(value: Any) -> float | None:
+    if value is not None and not 0 <= value <= 1:
+        raise CheckpointError(f"acceptance was {value!r:.40}; allowed: [0, 1] or none")
+    return None if value is None else float(value)
 
 
 def _stack(

@@ -9,15 +9,15 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from discrete_ca import checks, serialization
+from discrete_ca import checks, metropolis, serialization
 from discrete_ca.errors import CheckpointError, DataError
 from discrete_ca.explore.tree import Node
-from discrete_ca.explore.watching import Watch, Watched
+from discrete_ca.explore.watching import Watch, watched
 from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel, device_of
 from discrete_ca.sealed import tensors_checksum
 
@@ -100,12 +100,22 @@ class Studio:
         return None
 
     @contextmanager
-    def set(self, hold: float | None, guidance: float = 0.0) -> Iterator[TransitionKernel]:
+    def set(
+        self, hold: float | None, guidance: float = 0.0, adjusted: bool = False
+    ) -> Iterator[TransitionKernel]:
         """The kernel as a recipe asks for it, without gradient; afterwards as it was before.
 
+        Args:
+            hold: h; None for the kernel's own.
+            guidance: how much louder labels are.
+            adjusted: for Metropolis steps.
+
         Raises:
-            ValueError: for a guidance of a kernel whose labels cannot be made louder.
+            ValueError: for a guidance of a kernel whose labels cannot be made louder, or Metropolis
+                steps of one that has none.
         """
+        if adjusted and (why := metropolis.refusal(self.kernel)) is not None:
+            raise ValueError(why)
         own, modes = self.kernel.hold, [(m, m.training) for m in self.kernel.modules()]
         if hold is not None:
             self.kernel.hold = self.hold(hold)  # type: ignore[assignment]
@@ -113,8 +123,7 @@ class Studio:
         try:
             with torch.no_grad():
                 kernel = self.kernel if guidance == 0 else self._guided(guidance)
-                watched = kernel if self.watch is None else Watched(kernel, self.watch)
-                yield cast(TransitionKernel, watched)
+                yield kernel if self.watch is None else watched(kernel, self.watch)
         finally:
             if hold is not None:
                 self.kernel.hold = own

@@ -29,6 +29,7 @@ class Recipe:
         seed: together with the session's seed, what every draw depends on.
         nfe: network evaluations that it took, all examples together.
         seconds: how long it took.
+        acceptance: share of its Metropolis steps that were taken; None without them.
     """
 
     operation: Any
@@ -36,6 +37,7 @@ class Recipe:
     seed: int
     nfe: int = 0
     seconds: float = 0.0
+    acceptance: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

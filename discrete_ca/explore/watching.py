@@ -7,6 +7,7 @@ is made is the same, bit for bit, whether somebody watches or not.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,7 @@ class Glimpse:
     """A step of a chain: where it is, and what would be read out there.
 
     Args:
-        x: noisy states, (B, *S).
+        x: noisy states, (B, *S); of Metropolis steps those proposed, taken or not.
         law: the law of the next state.
         known: (mask, values) that the step was told, mask True = generate.
     """
@@ -46,8 +47,8 @@ Watch = Callable[[Glimpse], None]
 """Called after each evaluation; what it raises ends the chain."""
 
 
-class Watched:
-    """A kernel whose every evaluation somebody sees; otherwise the kernel itself.
+def watched(kernel: TransitionKernel, watch: Watch) -> TransitionKernel:
+    """A kernel whose every evaluation somebody sees; it shares all weights with the one given.
 
     Args:
         kernel: the kernel.
@@ -57,20 +58,13 @@ class Watched:
         >>> from discrete_ca import CategoricalNoiseKernel, corruption, nn, variants
         >>> kernel = CategoricalNoiseKernel(nn.MLP(2, 2, shape=(5,)), corruption.Uniform(2))
         >>> seen = []
-        >>> watched = Watched(kernel, lambda glimpse: seen.append(glimpse.designs()))
-        >>> z = variants(watched, torch.zeros(5, dtype=torch.long), n=3, steps=4)
+        >>> seeing = watched(kernel, lambda glimpse: seen.append(glimpse.designs()))
+        >>> z = variants(seeing, torch.zeros(5, dtype=torch.long), n=3, steps=4)
         >>> len(seen), seen[0].shape, bool((seen[-1] == z).all())
         (5, torch.Size([3, 5]), True)
     """
 
-    def __init__(self, kernel: TransitionKernel, watch: Watch) -> None:
-        self._kernel, self._watch = kernel, watch
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._kernel, name)
-
     def transition(
-        self,
         x: Tensor,
         level: checks.Level,
         target_level: checks.Level | None = None,
@@ -78,7 +72,10 @@ class Watched:
         known: checks.Known | None = None,
         **more: Any,
     ) -> Any:
-        """The kernel's, seen."""
-        law = self._kernel.transition(x, level, target_level, label, known, **more)
-        self._watch(Glimpse(x, law, known))
+        law = kernel.transition(x, level, target_level, label, known, **more)
+        watch(Glimpse(x, law, known))
         return law
+
+    made = copy.copy(kernel)
+    made.transition = transition  # type: ignore[method-assign]
+    return made

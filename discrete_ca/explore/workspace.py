@@ -297,7 +297,7 @@ class Workspace:
         made = perform(operation, self.studio, parents, self.seed, seed)
         seconds = time.perf_counter() - begun
         ids = tuple(node.id for node in parents)
-        return Draft(Recipe(operation, ids, seed, made.nfe, seconds), made)
+        return Draft(Recipe(operation, ids, seed, made.nfe, seconds, made.acceptance), made)
 
     def take(
         self,

@@ -54,6 +54,7 @@ MEASURES = {
     "samples": Measure("samples measured", ",.0f"),
     "moves": Measure("moves between levels, T", ",.0f"),
     "correctors": Measure("correctors after each move, c", ",.0f"),
+    "guidance": Measure("guidance by the labels, g", ".2g"),
     "nfe": Measure("network evaluations a sample (NFE)", ",.0f"),
     "acceptance": Measure("Metropolis steps taken", ".1%"),
     "seconds": Measure("seconds, wall clock", ",.1f"),

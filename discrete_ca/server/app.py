@@ -26,7 +26,7 @@ from discrete_ca.explore import Node, Session, Studio, proposals
 from discrete_ca.explore.knobs import Tuner
 from discrete_ca.server import forms
 from discrete_ca.server.drawings import Drawings, news_of, status, words
-from discrete_ca.server.jobs import Busy, Cancelled, Desk
+from discrete_ca.server.jobs import Busy, Desk
 from discrete_ca.server.medium import Medium, facts
 from discrete_ca.server.packing import nodes_of, packed, state_of
 from discrete_ca.server.shelf import Missing, Shelf
@@ -82,7 +82,7 @@ def create_app(
     app.mount("/", StaticFiles(directory=str(static_folder()), html=True))
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
-    for kind in (Missing, Busy, Cancelled, ValueError, TypeError):
+    for kind in (Missing, Busy, ValueError, TypeError):
         app.add_exception_handler(kind, _refuse)
     return app
 

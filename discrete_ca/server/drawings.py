@@ -2,7 +2,8 @@
 
 A drawing answers with ``frame`` events while its chain goes on and ends with ``made`` (the nodes,
 which are then on disk), ``failed`` or ``cancelled``. What is refused before the first frame is
-refused as such.
+refused as such. To give way to what was asked for later is no error: a measurement then answers
+``{"gave_way": true}``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from discrete_ca.server.jobs import Busy, Cancelled, Desk, Ended, Frame, Job, Ma
 from discrete_ca.server.packing import nodes_of, packed, state_of
 from discrete_ca.server.shelf import Missing, OpenSession, Shelf
 
-_STATUS = {Missing: 404, Busy: 503, Cancelled: 409, CheckpointError: 409}
+_STATUS = {Missing: 404, Busy: 503, CheckpointError: 409}
 
 
 class Drawings:
@@ -67,8 +68,8 @@ class Drawings:
 
         job, mailbox = self._begin(session_id, draw, keep, entry, release)
         first = await mailbox.get()
-        if isinstance(first, Ended) and first.error is not None:
-            raise first.error
+        if isinstance(first, Ended):
+            _refuse(first)
 
         async def events() -> AsyncIterator[str]:
             found = first
@@ -92,16 +93,16 @@ class Drawings:
             with entry.lock:
                 node = entry.session.node(form.node)
                 tuner = entry.session.tuner(
-                    node, steps=form.steps, n=n, label=form.label, guidance=form.guidance
-                )
+                    node, steps=form.steps, n=n, label=form.label, guidance=form.guidance,
+                    metropolis=form.metropolis,
+                )  # fmt: skip
             return measure(tuner)
 
         _, mailbox = self._begin(session_id, draw, lambda found: found, entry, release)
         while isinstance(news := await mailbox.get(), Frame):
             pass
-        if news.error is not None:
-            raise news.error
-        return JSONResponse(news.result)
+        _refuse(news)
+        return JSONResponse({"gave_way": True} if news.error else news.result)
 
     def _hold(self, session_id: str) -> tuple[OpenSession, Callable[[], None]]:
         """A session that stays open until it is released."""
@@ -150,6 +151,12 @@ def news_of(entry: OpenSession, made: Sequence[Node]) -> dict[str, Any]:
         "nodes": nodes_of(made, session.num_categories),
         "state": state_of(session, entry.version),
     }
+
+
+def _refuse(end: Ended) -> None:
+    """Raise what went wrong; that it was given up for something later did not."""
+    if end.error is not None and not isinstance(end.error, Cancelled):
+        raise end.error
 
 
 def _event(name: str, values: Any) -> str:

@@ -48,13 +48,17 @@ class Begin(Form):
 
 
 class _Drawing(Form):
-    """What every drawing takes: how many, the hold, the class and how loud, how it is read out."""
+    """What every drawing takes: how many, the hold, the class and how loud, how it is read out.
+
+    With `metropolis`, steps that break detailed balance are refused.
+    """
 
     n: Annotated[int, Field(ge=1, le=MOST_DESIGNS, strict=True)] = 8
     hold: Share | None = None
     label: Label | None = None
     guidance: Guidance = 0.0
     draw: bool = False
+    metropolis: bool = False
 
 
 class _Annealed(_Drawing):
@@ -127,6 +131,7 @@ class Expect(Form):
     steps: Annotated[int, Field(ge=1, le=MOST_STEPS, strict=True)] = 20
     label: Label | None = None
     guidance: Guidance = 0.0
+    metropolis: bool = False
 
 
 class Wish(Form):
@@ -138,3 +143,4 @@ class Wish(Form):
     steps: Annotated[int, Field(ge=1, le=200, strict=True)] = 20
     label: Label | None = None
     guidance: Guidance = 0.0
+    metropolis: bool = False

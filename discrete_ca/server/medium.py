@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from discrete_ca import files
+from discrete_ca import files, metropolis
 from discrete_ca.data import Tokenizer
 from discrete_ca.errors import ConfigError, DataError
 from discrete_ca.explore import Studio
@@ -124,6 +124,7 @@ def facts(
         "hold": studio.hold(None),
         "labels": labels,
         "guidance": labels > 0 and isinstance(kernel, CategoricalNoiseKernel),
+        "metropolis": metropolis.refusal(kernel) is None,
         "starts_from_noise": bool(getattr(getattr(kernel, "corruption", None), "forgets", False)),
         "examples": len(examples),
         "formats": list(medium.formats),

@@ -59,6 +59,7 @@ def node_of(node: Node, num_categories: int) -> dict[str, Any]:
         "place": node.place,
         "nfe": node.nfe,
         "seconds": round(node.seconds, 3),
+        "acceptance": node.recipe.acceptance,
         "stars": node.stars,
         "note": node.note,
         "design": packed(node.design, num_categories),

@@ -123,7 +123,7 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and origin.partition("://")[2] != host:
             return 403, f"origin was '{origin:.80}'; allowed: the page of this server"
-        if not scope["path"].startswith("/api"):
+        if not scope["path"].startswith("/api/"):  # the page's own api.js is no secret
             return None
         if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
             return 403, "the request came from another site; allowed: the page of this server"

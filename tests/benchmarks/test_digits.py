@@ -20,3 +20,11 @@ def test_a_run_is_needed(tmp_path, capsys):
     with pytest.raises(SystemExit):
         digits.main(["--folder", str(tmp_path), "--run", str(tmp_path / "none")])
     assert "which is not there; `make demo` makes one" in capsys.readouterr().err
+
+
+def test_chains_that_are_told_their_label_may_be_guided(tmp_path):
+    found = digits.main(["--quick", "--told", "--folder", str(tmp_path)])
+    last = {row["method"]: row["NFE"] for row in found["rows"][1:]}
+    assert list(last) == [*digits.METHODS, *digits.TOLD]
+    assert last["denoiser"] == 2 and last["guided"] == 4  # the last of two steps
+    assert (tmp_path / "quick" / "digits_told.json").exists()

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -237,6 +238,19 @@ def test_unknown_flags_and_commands_are_refused(capsys, tmp_path):
     assert main(["train", str(tmp_path / "x"), "--train.stepz", "3"]) == 2
     assert "--train.steps" in capsys.readouterr().err
     assert main(["--help"]) == 0
+
+
+def test_bench_runs_what_it_is_named(capsys, monkeypatch):
+    ran = []
+    monkeypatch.setattr("runpy.run_module", lambda name, **_: ran.append((name, sys.argv[1:])))
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    assert run("bench", "peers", "cost") == 0 and run("bench", "--full") == 0
+    assert ran == [
+        ("benchmarks.peers", ["--quick"]), ("benchmarks.cost", ["--quick"]), ("benchmarks", [])
+    ]  # fmt: skip
+    assert run("bench", "peer") == 2
+    assert "did you mean 'peers'" in capsys.readouterr().err
 
 
 def test_debug_shows_the_traceback(tmp_path):

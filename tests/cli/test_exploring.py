@@ -53,10 +53,15 @@ def test_others_need_a_token(run, monkeypatch, tmp_path):
         (["--port", "70000"], "port was 70000"),
         (["--token", "x"], "token is short"),
         (["--designs", "nowhere.npy"], "nowhere.npy"),
+        (["--designs", "flat.npy"], "designs have shape (24,); allowed: (4, 6)"),
+        (["--designs", "high.npy"], "designs hold values outside 0 .. 4"),
         (["--lowest-pitch", "126"], "the highest pitch was 130"),
     ],
 )
 def test_what_is_refused(run, monkeypatch, capsys, words, error):
+    monkeypatch.chdir(run.parent)
+    np.save("flat.npy", np.ones((3, 24), dtype=np.int64))
+    np.save("high.npy", np.full((3, 4, 6), 5))
     assert asked(run, monkeypatch, *words)[0] == 2
     assert error in capsys.readouterr().err
 

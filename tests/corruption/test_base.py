@@ -600,3 +600,18 @@ def test_sizes_are_checked_and_printed():
 def test_sample_checks_its_arguments(z, level, error, message):
     with pytest.raises(error, match=message):
         Ordinal(3).sample(z, level)
+
+
+@every_family
+def test_whether_states_rule_out_categories_is_what_the_matrix_says(name):
+    family = FAMILIES[name]
+    expected = bool((family.matrix(0.5) == 0).any())
+    assert family.rules_out == Dense(family).rules_out == expected
+
+
+def test_of_noise_that_forgets_to_masks_every_token_tells_itself():
+    assert TokenNoise(3, mask=1.0).rules_out and not TokenNoise(3, mask=0.5, uniform=0.5).rules_out
+    full = torch.full((3, 3), 1 / 3).double()
+    assert not Matrix(full.to_sparse()).rules_out
+    full[0] = f64(0.5, 0.5, 0.0)
+    assert Matrix(full.to_sparse()).rules_out

@@ -455,6 +455,19 @@ def test_annealed_laws_given_known_sites():
         assert float(law[~given].sum()) == 0
 
 
+def test_annealed_laws_with_metropolis_steps():
+    kernel = kernel_of("uniform-2")
+    state, _ = exact.annealed_law(kernel, (2,), [1.0, 0.4], 2, metropolis=True)
+    law = torch.full((4,), 0.25).double() @ exact.transition_matrix(kernel, (2,), 1.0, 0.4)
+    step = exact.metropolis_matrix(kernel, (2,), 0.4)
+    torch.testing.assert_close(state, law @ step @ step)
+    plain, _ = exact.annealed_law(kernel, (2,), [1.0, 0.4], 2)
+    assert float((state - plain).abs().max()) > 1e-4
+    known = (torch.tensor([True, False]), torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match="metropolis was True with known sites"):
+        exact.annealed_law(kernel, (2,), [1.0, 0.4], 1, known=known, metropolis=True)
+
+
 def test_a_chain_with_more_than_one_stationary_law_is_refused():
     block = torch.tensor([[0.5, 0.5], [0.2, 0.8]], dtype=torch.float64)
     two = torch.block_diag(block, block.flip(0).flip(1))

@@ -125,3 +125,13 @@ def test_a_guided_step_costs_two_evaluations():
         for g in (0.0, 1.0)
     )
     assert plain.nfe % (4 * 3) == 0 and guided.nfe % (2 * 4 * 3) == 0 and guided.nfe > 0
+
+
+def test_a_tuner_measures_metropolis_steps_too():
+    studio = studio_of()
+    plain, adjusted = (
+        Tuner(studio, node_of(studio), steps=8, metropolis=on) for on in (False, True)
+    )
+    assert plain.changed(0.5, 0.0) != adjusted.changed(0.5, 0.0) and plain.nfe == adjusted.nfe
+    with pytest.raises(ValueError, match="metropolis was True at level 0"):
+        adjusted.changed(0.0, 0.0)

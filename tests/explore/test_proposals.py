@@ -18,10 +18,10 @@ def random_design(session, seed=0):
 
 
 VERBS = {
-    "variants": lambda s, n: s.variants(n, level=0.4, steps=3),
-    "walk": lambda s, n: s.walk(n, level=0.4, steps=2),
-    "propose": lambda s, n: s.propose(n, level=0.4, steps=2),
-    "inpaint": lambda s, n: s.inpaint(torch.tensor(True), n, moves=3),
+    "variants": lambda s, n, **m: s.variants(n, level=0.4, steps=3, **m),
+    "walk": lambda s, n, **m: s.walk(n, level=0.4, steps=2, **m),
+    "propose": lambda s, n, **m: s.propose(n, level=0.4, steps=2, **m),
+    "inpaint": lambda s, n, **m: s.inpaint(torch.tensor(True), n, moves=3, **m),
     "drawn": lambda s, n: s.variants(n, level=0.4, steps=3, draw=True, hold=0.1),
 }
 
@@ -277,3 +277,104 @@ def test_guidance_is_of_a_label_and_is_replayed():
     other.start([0, 1, 1, 0, 1])
     with pytest.raises(ValueError, match="takes no `label`"):
         other.variants(2, label=1, guidance=1.0)
+
+
+# -- Metropolis steps -----------------------------------------------------------------------------
+
+ADJUSTED = {
+    **{name: VERBS[name] for name in ("variants", "walk", "propose", "inpaint")},
+    "noise": lambda s, n, **m: s.start_from_noise(n, moves=3, **m),
+    "sketch": lambda s, n, **m: s.start_from_sketch([0, 1, -1, -1, -1], n, moves=3, **m),
+    "blend": lambda s, n, **m: s.blend([1, s.start([1, 0, 0, 1, 0])], n, moves=3, **m),
+}
+COSTS = {
+    "variants": 3 * 4, "walk": 1 + 3 * 2, "propose": 2 * (1 + 3) + 3 + 1, "inpaint": 3 * 7,
+    "noise": 3 * 7, "sketch": 3 * 7, "blend": 3 * 7,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", sorted(ADJUSTED))
+def test_metropolis_steps_are_recorded_counted_and_replayed(verb, tmp_path):
+    session = session_of(seed=5, hold=0.1)
+    session.start([0, 1, 1, 0, 1])
+    plain = ADJUSTED[verb](session, 3)
+    session.pick(1)
+    kernel = session.studio.kernel
+    net, kernel.net = kernel.net, Counting(kernel.net)
+    made = ADJUSTED[verb](session, 3, metropolis=True)
+    assert made[0].nfe == kernel.net.examples == COSTS[verb]
+    kernel.net = net
+    (recipe,) = {node.recipe for node in made}
+    assert recipe.operation.metropolis and 0 < recipe.acceptance <= 1
+    assert plain[0].recipe.acceptance is None and not plain[0].recipe.operation.metropolis
+    assert session.replay() == []
+    session.save(tmp_path)
+    found = Session.load(tmp_path, session.studio.kernel)
+    again = found[made[0].id].recipe
+    assert again.acceptance == recipe.acceptance and again.operation.metropolis
+    assert found.replay() == []
+
+
+def test_metropolis_variants_are_those_of_the_library():
+    session = session_of(seed=4, hold=0.0)
+    z = session.start([0, 1, 1, 0, 1]).design
+    near = session.variants(16, level=0.3, steps=4, metropolis=True)
+    want, info = dca.variants(
+        session.studio.kernel, z, 16, level=0.3, steps=4, metropolis=True, return_info=True,
+        generator=draws.keyed(4, "explore", 2),
+    )  # fmt: skip
+    assert torch.equal(torch.stack([node.design for node in near]), want)
+    assert near[0].recipe.acceptance == info.acceptance < 1
+
+
+def test_somebody_who_watches_metropolis_steps_changes_nothing():
+    designs, seen = [], []
+    for watch in (None, lambda glimpse: seen.append(glimpse.designs())):
+        session = session_of(seed=4, hold=0.0)
+        session.start([0, 1, 1, 0, 1])
+        session.studio.watch = watch
+        nodes = session.variants(4, steps=5, metropolis=True) + session.walk(
+            3, node=1, steps=2, metropolis=True
+        )
+        designs.append(torch.stack([node.design for node in nodes]))
+    assert torch.equal(*designs) and len(seen) == 6 + 7
+    assert [len(z) for z in seen] == [4] * 6 + [1] * 7
+
+
+def test_a_metropolis_walk_is_a_run_of_the_library():
+    session = session_of(seed=1, hold=0.0)
+    kernel = session.studio.kernel
+    design = session.start([0, 1, 1, 0, 1]).design
+    strip = session.walk(3, level=0.4, steps=20, metropolis=True)
+    g = draws.keyed(1, "explore", 2)
+    x = kernel.corrupt(design[None], 0.4, g)
+    states = [*chains.run(kernel, x, 0.4, 60, metropolis=True, generator=g)][19::20]
+    for node, state in zip(strip, states, strict=True):
+        assert torch.equal(node.state, state[0])
+        assert torch.equal(node.design, chains.read_out(kernel, state, 0.4)[0])
+    assert strip[0].recipe.acceptance < 1
+
+
+@pytest.mark.parametrize("verb", sorted(ADJUSTED))
+def test_metropolis_steps_are_refused_by_name_before_any_is_made(verb):
+    masks = session_of("absorbing-2")
+    P, _ = reversible(32, 0)
+    table = Session(Table(P, 2, (5,)), (5,), 2)
+    for session, why in (
+        (masks, "metropolis was True, but Absorbing rules out categories"),
+        (table, "metropolis was True with a Table; allowed: a CategoricalNoiseKernel"),
+    ):
+        session.start([0, 1, 1, 0, 1])
+        with pytest.raises(ValueError, match=why):
+            ADJUSTED[verb](session, 3, metropolis=True)
+        assert all(node.recipe.operation.name == "begin" for node in session.tree)
+    with pytest.raises(TypeError, match="metropolis was 1; allowed: True or False"):
+        ADJUSTED[verb](session_of(), 3, metropolis=1)
+
+
+def test_metropolis_at_level_0_is_refused():
+    session = session_of()
+    session.start([0, 1, 1, 0, 1])
+    for verb in (session.variants, session.walk, session.propose):
+        with pytest.raises(ValueError, match="metropolis was True at level 0"):
+            verb(2, level=0.0, metropolis=True)

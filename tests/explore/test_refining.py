@@ -93,6 +93,15 @@ def test_the_same_session_refines_the_same():
     assert torch.equal(once(), once())
 
 
+def test_metropolis_steps_are_of_the_recipe_and_cost_one_more_a_round():
+    session = session_of(hold=0.1)
+    first = session.start([0, 1, 1, 0, 1])
+    found = refine(session, lambda z: z.double().sum(-1), 6, candidates=3, steps=2, metropolis=True)
+    assert found.nfe == 6 * (2 * (1 + 3) + 3 + 1) and found.nodes[0] is first
+    assert all(node.recipe.operation.metropolis for node in found.nodes[1:])
+    assert session.replay() == []
+
+
 def test_a_low_temperature_climbs_and_a_high_one_does_not_care():
     def last(tau):
         session = session_of(shape=(12,), seed=1)

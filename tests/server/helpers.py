@@ -23,6 +23,18 @@ def kernel(categories=2, shape=(6, 5), hold=0.6, width=8, **options):
     return CategoricalNoiseKernel(net, corruption.Uniform(categories), hold=hold)
 
 
+class Slow(nn.MLP):
+    """A network that takes its time."""
+
+    def forward(self, *given, **more):
+        time.sleep(0.005)
+        return super().forward(*given, **more)
+
+
+def slow():
+    return CategoricalNoiseKernel(Slow(2, 2, shape=(6, 5), width=8), corruption.Uniform(2))
+
+
 def application(folder, categories=2, shape=(6, 5), tokenizer=None, about=None, **options):
     g = torch.Generator().manual_seed(0)
     examples = torch.randint(0, categories, (5, *shape), generator=g)

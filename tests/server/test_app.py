@@ -3,6 +3,7 @@
 import base64
 import io
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from discrete_ca.server.jobs import Desk
 from discrete_ca.server.medium import Medium
 from discrete_ca.server.shelf import Shelf
 from tests.explore.helpers import smooth_kernel
-from tests.server.helpers import ADDRESS, application, events, kernel, listening, made
+from tests.server.helpers import ADDRESS, application, events, kernel, listening, made, slow
 
 
 class Visitor:
@@ -181,8 +182,7 @@ def test_sessions_that_are_not_there(visitor):
 
 
 def test_a_new_drawing_takes_the_place_of_the_old_one(tmp_path):
-    slow = kernel()
-    with TestClient(application(tmp_path, kernel=slow), base_url=ADDRESS) as client:
+    with TestClient(application(tmp_path), base_url=ADDRESS) as client:
         visitor = Visitor(client)
         visitor.do("begin", blank=True)
         import threading
@@ -195,23 +195,26 @@ def test_a_new_drawing_takes_the_place_of_the_old_one(tmp_path):
             pass
         thread.join()
         assert len(made(visitor.do("variants", node=1, n=2, steps=1))) == 2
-        ends = events(first[0])[-1][0] if first[0].status_code == 200 else first[0].status_code
-        assert ends in ("cancelled", 409)
+        assert first[0].status_code == 200 and events(first[0])[-1][0] == "cancelled"
         assert visitor.get().json()["count"] == 3
 
 
-class Slow(nn.MLP):
-    """A network that takes its time."""
-
-    def forward(self, *given, **more):
-        time.sleep(0.005)
-        return super().forward(*given, **more)
+def test_a_measurement_that_gives_way_says_so(tmp_path):
+    with TestClient(application(tmp_path, kernel=slow()), base_url=ADDRESS) as client:
+        visitor = Visitor(client)
+        visitor.do("begin", blank=True)
+        with ThreadPoolExecutor() as threads:
+            wish = threads.submit(visitor.do, "wish", node=1, change=0.2, steps=200)
+            while not visitor.do("cancel").json()["cancelled"]:
+                pass
+        assert wish.result().status_code == 200 and wish.result().json() == {"gave_way": True}
+        assert "changed" in visitor.do("expect", node=1, level=0.2, steps=1).json()
 
 
 def test_a_drawing_ends_when_its_person_goes_away(tmp_path):
-    slow = CategoricalNoiseKernel(Slow(2, 2, shape=(6, 5), width=8), corruption.Uniform(2))
-    desk, studio = Desk(), Studio(slow, (6, 5))
-    shelf = Shelf(tmp_path, slow, (6, 5))
+    kernel = slow()
+    desk, studio = Desk(), Studio(kernel, (6, 5))
+    shelf = Shelf(tmp_path, kernel, (6, 5))
     app = create_app(shelf, studio, Medium.of((6, 5), 2), "slow", desk=desk)
     with listening(app) as address, httpx.Client(base_url=address) as client:
         visitor = Visitor(client)
@@ -270,6 +273,32 @@ def test_labels(tmp_path):
         assert node["settings"]["guidance"] == 1.5 and node["nfe"] == 2 * 2 * 3
         assert "changed" in visitor.do("expect", node=1, level=0.3, label=1, guidance=1).json()
     assert Session.load(tmp_path / visitor.id, told).replay() == []
+
+
+def test_metropolis_steps_where_the_model_has_them(tmp_path):
+    for name, noise in (("uniform", corruption.Uniform(2)), ("masks", corruption.Absorbing(2))):
+        net = nn.MLP(2, noise.num_states, shape=(6, 5), width=8)
+        made_of = CategoricalNoiseKernel(net, noise, hold=0.1)
+        app = application(tmp_path / name, kernel=made_of)
+        with TestClient(app, base_url=ADDRESS) as client:
+            assert client.get("/api/model").json()["metropolis"] == (name == "uniform")
+            visitor = Visitor(client)
+            visitor.do("begin", blank=True)
+            settings = {"node": 1, "n": 2, "steps": 3, "metropolis": True}
+            found = visitor.do("variants", **settings)
+            if name == "masks":
+                assert found.status_code == 422 and "Absorbing rules out" in found.json()["error"]
+                continue
+            (node, _) = made(found)
+            assert node["settings"]["metropolis"] and 0 < node["acceptance"] <= 1
+            expected = visitor.do("expect", node=1, level=0.4, metropolis=True).json()
+            assert 0 <= expected["changed"] <= 1
+            frames = [each for each in events(visitor.do("walk", **settings)) if each[0] == "frame"]
+            assert all(each["of"] == 7 and each["first"] < 2 for _, each in frames)
+            assert (
+                made(visitor.do("walk", **{**settings, "metropolis": False}))[0]["acceptance"]
+                is None
+            )
 
 
 def test_the_page_and_its_parts(visitor):

@@ -7,6 +7,7 @@ from starlette.testclient import TestClient
 
 from discrete_ca import server
 from discrete_ca.errors import ConfigError
+from discrete_ca.server.app import static_folder
 from discrete_ca.server.safety import Guard
 from tests.server.helpers import ADDRESS, application
 
@@ -62,7 +63,8 @@ def test_a_token_where_others_can_reach(tmp_path):
     assert address.token and len(address.token) >= 32
     assert address.url(80) == f"http://127.0.0.1:80/#token={address.token}"
     with TestClient(application(tmp_path, address=address), base_url="http://any.name") as client:
-        assert client.get("/").status_code == 200  # the page holds nothing
+        for place in ("", *(each.name for each in static_folder().iterdir())):
+            assert client.get(f"/{place}").status_code == 200  # the page holds nothing
         for given in (None, "Bearer ", "Bearer x", f"Basic {address.token}", "Bearer \xff"):
             headers = {} if given is None else {"authorization": given.encode("latin-1")}
             assert client.get("/api/model", headers=headers).status_code == 401

@@ -1,11 +1,18 @@
 // What the server is asked. A token comes in the address after the #, and is kept for this tab.
 
-const given = new URLSearchParams(location.hash.slice(1));
+const inAddress = () => new URLSearchParams(location.hash.slice(1));
+const given = inAddress();
 if (given.get("token")) {
   sessionStorage.setItem("token", given.get("token"));
   given.delete("token");
   history.replaceState(null, "", given.size ? `#${given}` : location.pathname);
 }
+
+// the address that was printed, opened in a tab where the page is: the browser loads nothing by itself
+addEventListener("hashchange", () => inAddress().get("token") && location.reload());
+
+/** Something that was asked for later came first. */
+export class GaveWay extends Error {}
 
 export class Refused extends Error {
   constructor(message, status) {
@@ -64,7 +71,7 @@ export async function draw(path, body, onFrame, signal) {
       const values = JSON.parse(data);
       if (name === "frame") onFrame(values);
       else if (name === "made") return values;
-      else throw new Refused(values.error, name === "cancelled" ? 409 : 422);
+      else throw name === "cancelled" ? new GaveWay(values.error) : new Refused(values.error, 422);
     }
   }
 }

@@ -19,6 +19,9 @@ export function face(design, base, old) {
   return grid.face(design, old instanceof HTMLCanvasElement ? old : undefined, base);
 }
 
+/** What a face is called: of a text, its words too. */
+export const called = (name, shown) => (shown.textContent ? `${name}: ${shown.textContent}` : name);
+
 export const words = (node) => {
   const parent = store.nodes.get(node.parents[0]);
   return parent ? `${percent(changed(node.design, parent.design, parent.locked))} changed` : "new";
@@ -67,8 +70,12 @@ export function render() {
     $("results-facts").textContent = "";
     return;
   }
-  const from = nodes[0].parents.join(" and ");
-  $("results-facts").textContent = `${nodes.length} by ${label(nodes[0].operation)}${from ? ` from ${from}` : ""} · ${nodes[0].nfe} evaluations · ${nodes[0].seconds.toFixed(1)} s`;
+  const { parents, operation, nfe, acceptance, seconds } = nodes[0];
+  const from = parents.length ? ` from ${parents.join(" and ")}` : "";
+  $("results-facts").textContent = [
+    `${nodes.length} by ${label(operation)}${from}`, `${nfe} evaluations`,
+    acceptance === null ? "" : `${percent(acceptance)} of steps taken`, `${seconds.toFixed(1)} s`,
+  ].filter(Boolean).join(" · ");
   $("results").replaceChildren(...nodes.map((node, i) => cardOf(node, i, nodes.length)));
 }
 
@@ -77,14 +84,15 @@ export const label = (operation) => (operation === "inpaint" ? "redraw" : operat
 function cardOf(node, i, n) {
   const parent = store.nodes.get(node.parents[0]);
   const isPicked = store.state.picked.includes(node.id);
+  const shown = face(node.design, parent?.design);
+  const name = `Design ${node.id}, ${i + 1} of ${n}, ${words(node)}${node.stars ? `, ${node.stars} stars` : ""}`;
   const pick = make("button", {
-    className: "face", dataset: { id: node.id },
-    aria: { label: `Design ${node.id}, ${i + 1} of ${n}, ${words(node)}${node.stars ? `, ${node.stars} stars` : ""}`, pressed: isPicked },
+    className: "face", dataset: { id: node.id }, aria: { label: called(name, shown), pressed: isPicked },
     on: {
       click: (event) => (event.shiftKey || event.ctrlKey || event.metaKey ? choose(node) : pickNode(node)),
       keydown: roving,
     },
-  }, face(node.design, parent?.design));
+  }, shown);
   const box = make("input", {
     type: "checkbox", checked: store.chosen.has(node.id),
     aria: { label: `Tick design ${node.id} for blending or comparing` }, on: { change: () => choose(node) },

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { design, percent } from "./arrays.js";
+import { called } from "./cards.js";
 import { $, colour, make, say } from "./dom.js";
 import { annealed } from "./knobs.js";
 import { change, create, open, path, picked, store } from "./store.js";
@@ -73,9 +74,12 @@ async function beginWith(body) {
 async function examples(first) {
   const found = await api.call("GET", `examples/${first}?count=24`).catch(() => ({ designs: [] }));
   $("examples").classList.toggle("long", grid.long);
-  $("examples").replaceChildren(...found.designs.map((text, i) => make("button", {
-    className: "face", aria: { label: `Example ${first + i}` }, on: { click: () => beginWith({ example: first + i }) },
-  }, grid.face(design(text, store.model.num_categories)))));
+  $("examples").replaceChildren(...found.designs.map((text, i) => {
+    const shown = grid.face(design(text, store.model.num_categories));
+    return make("button", {
+      className: "face", aria: { label: called(`Example ${first + i}`, shown) }, on: { click: () => beginWith({ example: first + i }) },
+    }, shown);
+  }));
 }
 
 /** A picture, made as large as a design and quantised to its categories; bright is high. */
@@ -103,8 +107,7 @@ async function fromPicture(file) {
 // -- comparing ----------------------------------------------------------------------------------------
 
 export function compare() {
-  const ids = store.chosen.size >= 2 ? [...store.chosen].slice(-2) : [store.nodes.get(picked()?.id)?.parents[0], picked()?.id];
-  const [one, other] = ids.map((id) => store.nodes.get(id));
+  const [one, other] = store.chosen.size >= 2 ? [...store.chosen].slice(-2).map((id) => store.nodes.get(id)) : [before(picked()), picked()];
   if (!one || !other) return say("Tick two designs to compare them", true);
   const differ = one.design.reduce((sum, value, i) => sum + (value !== other.design[i]), 0);
   $("compare-body").replaceChildren(...[[one, other], [other, one]].map(([node, base]) => {
@@ -114,6 +117,14 @@ export function compare() {
   }));
   $("compare-facts").textContent = `${differ} of ${one.design.length} cells differ (${percent(differ / one.design.length)})${grid.long ? "" : "; each of them has a dot"}.`;
   $("compare-dialog").showModal();
+}
+
+/** What a design came from: the last one before it that looks otherwise, for locks change no cell. */
+function before(node) {
+  let found = node;
+  do found = store.nodes.get(found?.parents[0]);
+  while (found?.parents.length && found.design.every((value, i) => value === node.design[i]));
+  return found;
 }
 
 function outlineDifferences(canvas, node, base) {

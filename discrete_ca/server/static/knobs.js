@@ -8,7 +8,7 @@ import { path, picked, store } from "./store.js";
 const STEPS = [1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200];
 const COUNTS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32];
 
-export const knobs = { level: 0.3, hold: null, steps: 20, n: 8, label: null, guidance: 0 };
+export const knobs = { level: 0.3, hold: null, steps: 20, n: 8, label: null, guidance: 0, metropolis: false };
 const controls = {};
 
 function slider(name, title, low, high, { from = null, min = 0, max = 1, step = 0.01, format }) {
@@ -60,6 +60,15 @@ export function setUp() {
     found.push(make("div", { className: "knob" }, make("label", { htmlFor: "label" }, "Class"), select));
     if (model.guidance) found.push(slider("guidance", "Guidance", "as it is", "louder", { max: 5, step: 0.1, format: (g) => g.toFixed(1) }));
   }
+  if (!model.metropolis) knobs.metropolis = false;
+  else {
+    const box = make("input", { type: "checkbox", id: "metropolis", checked: knobs.metropolis, aria: { describedby: "metropolis-words" }, on: { change: () => {
+      knobs.metropolis = box.checked;
+      changed();
+    } } });
+    found.push(make("div", { className: "knob switch" }, make("label", { htmlFor: "metropolis" }, box, "Refuse steps that drift"),
+      make("div", { className: "words", id: "metropolis-words" }, "Truer to the data at no more cost; moves a little less.")));
+  }
   $("knobs").replaceChildren(...found);
   for (const name of Object.keys(controls)) controls[name].write(knobs[name]);
   told();
@@ -72,7 +81,10 @@ function told() {
   if (controls.guidance) controls.guidance.input.disabled = knobs.label === null;
 }
 
-const loud = () => ({ label: knobs.label, guidance: knobs.label === null ? 0 : knobs.guidance });
+/** What every chain is asked with. */
+const chain = () => ({
+  hold: knobs.hold, label: knobs.label, guidance: knobs.label === null ? 0 : knobs.guidance, metropolis: knobs.metropolis,
+});
 
 export function nudge(name, by) {
   if (!controls[name]) return;
@@ -83,9 +95,9 @@ export function nudge(name, by) {
 }
 
 /** What a run at one level is asked with. */
-export const near = () => ({ node: picked().id, level: knobs.level, hold: knobs.hold, steps: knobs.steps, n: knobs.n, ...loud() });
+export const near = () => ({ ...chain(), node: picked().id, level: knobs.level, steps: knobs.steps, n: knobs.n });
 /** What a run through falling levels is asked with. */
-export const annealed = () => ({ hold: knobs.hold, n: knobs.n, ...loud(), moves: Math.max(12, Math.min(64, knobs.steps)) });
+export const annealed = () => ({ ...chain(), n: knobs.n, moves: Math.max(12, Math.min(64, knobs.steps)) });
 
 let waiting;
 let asked = "";
@@ -96,7 +108,7 @@ function changed() {
   expect();
 }
 
-const keyOf = (node) => [node.key, knobs.level, knobs.hold, knobs.steps, ...Object.values(loud())].join();
+const keyOf = (node) => [node.key, knobs.level, knobs.steps, ...Object.values(chain())].join();
 
 /** Measure, a moment after the last change, what variants would change; a drawing goes first. */
 export function expect() {
@@ -127,17 +139,27 @@ function expected(share) {
   $("expected").replaceChildren(`Changes ${about}`, make("strong", {}, percent(share)), " of the open cells");
 }
 
+/** Ask for a measurement; null where it gave way to something that was asked for later. */
+async function asks(what, body) {
+  asking = new AbortController();
+  try {
+    const found = await api.call("POST", path(what), body, asking.signal);
+    return found.gave_way ? null : found;
+  } catch (error) {
+    if (error.name === "AbortError") return null;
+    throw error;
+  }
+}
+
 async function measure() {
   const node = picked();
   if (store.drawing || !node) return;
-  asking = new AbortController();
-  const { level, hold, steps } = knobs;
+  const { level, steps } = knobs;
   try {
-    const found = await api.call("POST", path("/expect"), { node: node.id, level, hold, steps, ...loud() }, asking.signal);
-    expected(found.changed);
+    const found = await asks("/expect", { ...chain(), node: node.id, level, steps });
+    if (found) expected(found.changed);
   } catch (error) {
-    if (error.name === "AbortError") return;
-    $("expected").textContent = error.status === 409 ? "" : error.message;
+    $("expected").textContent = error.message;
   }
 }
 
@@ -148,16 +170,15 @@ async function aim() {
   yieldTo();
   $("expected").textContent = "Looking for the level …";
   try {
-    const found = await api.call("POST", path("/wish"), {
-      node: node.id, change, hold: knobs.hold, steps: Math.min(200, knobs.steps), ...loud(),
-    });
+    const found = await asks("/wish", { ...chain(), node: node.id, change, steps: Math.min(200, knobs.steps) });
+    if (!found) return;
     controls.level.write(Math.max(0.02, found.level));
     if (controls.hold && found.hold !== null) controls.hold.write(found.hold);
     asked = keyOf(node);
     expected(found.changed);
     localStorage.setItem("knobs", JSON.stringify(knobs));
   } catch (error) {
-    if (error.status !== 409) say(error.message, true);
+    say(error.message, true);
     resume();
   }
 }

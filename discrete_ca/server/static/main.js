@@ -52,8 +52,7 @@ async function draw(operation, body) {
     if (store.drawing !== own) return;
     finish();
     tell();
-    const gaveWay = error.status === 409 && /another was asked/.test(error.message);
-    if (error.name !== "AbortError" && !gaveWay) say(error.message, true);
+    if (error.name !== "AbortError" && !(error instanceof api.GaveWay)) say(error.message, true);
   }
   knobs.resume();
 }
@@ -165,6 +164,7 @@ function setMode(mode) {
   erase(false);
   $("palette").hidden = mode !== "paint" && store.model.kind !== "music";
   $("held-label").hidden = mode !== "paint";
+  $("held-label").lastChild.textContent = ` lock what I ${grid instanceof Words ? "write" : "paint"}`;
   $("erase").textContent = { paint: "Erase", lock: "Unlock", mark: "Unmark" }[mode];
   $("erase").hidden = mode === "paint" && store.model.kind !== "image";
   $("invert").hidden = mode === "paint";
@@ -384,6 +384,10 @@ async function main() {
   });
   document.addEventListener("keydown", onKey);
   document.addEventListener("film", ({ detail: node }) => node && editor.show(node.design, node.locked));
+  window.addEventListener("hashchange", () => {
+    const id = new URLSearchParams(location.hash.slice(1)).get("s");
+    if (id && id !== store.id) open(id).catch((error) => say(error.message, true));
+  });
   document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && refresh().catch(() => {}));
 
   const wanted = new URLSearchParams(location.hash.slice(1)).get("s") || localStorage.getItem(`session of ${model.name}`);
@@ -393,4 +397,6 @@ async function main() {
   document.body.dataset.ready = "true";
 }
 
-main().catch((error) => say(error.message, true));
+main().catch((error) => {
+  document.querySelector("main").replaceChildren(make("p", { className: "blank", id: "refused", role: "alert" }, error.message));
+});

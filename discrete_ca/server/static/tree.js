@@ -1,7 +1,7 @@
 // The tree: a row an operation, its designs side by side; what has grown from one hangs below it.
 
 import { $, icon, make } from "./dom.js";
-import { face, label, pickNode, words } from "./cards.js";
+import { called, face, label, pickNode, words } from "./cards.js";
 import { show, store } from "./store.js";
 
 const BY_HAND = new Set(["paint", "lock", "unlock"]);
@@ -90,7 +90,7 @@ function leaf(node, isParent) {
   star?.classList.add("star");
   return make("button", {
     className: `leaf${long ? " long" : ""}${isPicked ? " picked" : ""}${isParent ? " parent" : ""}`,
-    title: text, aria: { label: text, ...(isPicked ? { current: "true" } : {}) },
+    title: text, aria: { label: called(text, faces.get(node.key)), ...(isPicked ? { current: "true" } : {}) },
     on: { click: () => {
       show(node);
       pickNode(node);

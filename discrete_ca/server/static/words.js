@@ -1,6 +1,6 @@
 // Text and other rows of categories: a view of tokens with locked and marked spans.
 
-import { make } from "./dom.js";
+import { make, say } from "./dom.js";
 
 const visible = (text) => text.replace(/\n/g, "⏎\n").replace(/\t/g, "⇥");
 
@@ -180,8 +180,11 @@ export class WordsEditor {
         this.span = null;
       }
     } else if (event.key === "Escape") this.drop();
-    else if (event.key.length === 1 && this.hand.mode === "paint" && this.words.byText.has(event.key)) {
-      this.write([this.words.byText.get(event.key)]);
+    else if (event.key.length === 1 && this.hand.mode === "paint" && this.words.tokens) {
+      // whoever writes gives no commands, also where a letter is none of the model's
+      const category = this.words.byText.get(event.key);
+      if (category === undefined) say(`The model does not know “${event.key}”`, true);
+      else this.write([category]);
     } else return;
     event.preventDefault();
     event.stopPropagation();

@@ -1,0 +1,373 @@
+"""Samplers over equal networks on digits: Frechet distance and samples a second, by NFE.
+
+    python -m benchmarks.peers.networks [--quick] [--data binarized-mnist ...] [--budgets 800 3200]
+
+A budget is a number of steps of denoising, batch and optimizer the recipe's. Denoisers of uniform
+and of absorbing noise are one architecture trained equally long; D3PM, MDLM, ReMDM and the packages
+flow-matching and diffusers draw from them, our chain from the uniform one (16 levels: from one of
+ordinal noise, its recipe's), and "with head" from the recipe's own schedule at the same cost, which
+spends part of it on an adjustment head. The Frechet distance is on the judge's features (16 levels:
+after a threshold at 8) to test digits; the first row is as many real ones. Every read-out is a
+draw, ours too, though `discrete_ca.sample` takes modes where it is not asked. Samples a second are
+of one thread, by processor time. NFE are network evaluations a sample, at most those of the column.
+
+Settings (levels, remasking, divergence-free term, correctors; never a temperature) are those with
+the lowest distance of 100 samples at seed 100 from the networks of the largest budget, a choice for
+each sampler and NFE, up to 32 NFE; at more NFE the choice at 32 stands. The table is seed 0. Rows
+that are in the folder already are not measured again.
+
+Expected before measuring: at 8 NFE all are far from the floor and the uniform ones nearest, since
+they may still change a site; MDLM stalls, since its errors stay; ReMDM and our chain gain most from
+128 and 512. Metropolis steps help at hold 0.5 more than at 0.85. More training helps every one by
+more than the choice of a sampler does. The cached MDLM saves nothing here: with 784 sites nearly
+every step reveals one. Flow-matching is near D3PM and MDLM at the same NFE.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+import discrete_ca as dca
+from benchmarks import report
+from benchmarks.digits import looks
+from benchmarks.peers import flow, samplers, schedulers
+from benchmarks.peers.samplers import Step
+from benchmarks.peers.training import Job, fit
+from discrete_ca import metrics
+from discrete_ca.chains import cosine_levels, linear_levels
+from discrete_ca.data import DiscreteData
+
+NFES = (8, 32, 128, 512)
+BUDGETS = (800, 3200)
+HOLDS = (0.5, 0.85)
+TUNING_SEED, TUNING_COUNT, TUNING_MOST = 100, 100, 32
+LEVELS = {"linear": linear_levels, "cosine": cosine_levels}
+
+Kernel = dca.CategoricalNoiseKernel
+
+
+class Case(NamedTuple):
+    """One data set."""
+
+    source: str
+    own: str
+    """Noise of its recipe, which our chain uses."""
+    threshold: int | None = None
+    """From which level on a site is ink, for the judge."""
+
+
+CASES = {
+    "binarized-mnist": Case("binarized_mnist", "uniform"),
+    "mnist16": Case("mnist16", "ordinal", 8),
+}
+
+
+class Setting(NamedTuple):
+    """A sampler with everything chosen."""
+
+    text: str
+    draw: Callable[[Kernel, int, int, torch.Generator], tuple[Tensor, float]]
+    """From a kernel, the number of samples, the most NFE and a generator to samples and NFE."""
+    least: int = 2
+    """Fewest evaluations that it can do with."""
+
+
+class Sampler(NamedTuple):
+    """A sampler, the network that it draws from, and what may be chosen."""
+
+    name: str
+    noise: str
+    settings: list[Setting]
+    head: bool = False
+
+
+def denoiser(kernel: Kernel) -> samplers.Denoiser:
+    """p(z|x) as a kernel's network says it."""
+
+    def probs(x: Tensor, level: float) -> Tensor:
+        with torch.no_grad():
+            return kernel.transition(x, level).read_out.log_probs.exp()
+
+    return probs
+
+
+def peer(
+    steps: Callable[[Kernel, int], list[Step]], cached: bool,
+    kernel: Kernel, count: int, nfe: int, generator: torch.Generator,
+) -> tuple[Tensor, float]:  # fmt: skip
+    """Samples of another sampler, and their mean NFE."""
+    x = kernel.initial(count, (28, 28), generator)
+    if cached:
+        made = steps(kernel, samplers.cached_steps(nfe, x[0].numel()))
+        return samplers.draw_cached(made, denoiser(kernel), x, generator)
+    return samplers.draw(steps(kernel, nfe), denoiser(kernel), x, generator), nfe
+
+
+def flow_peer(
+    power: float, divergence_free: float,
+    kernel: Kernel, count: int, nfe: int, generator: torch.Generator,
+) -> tuple[Tensor, float]:  # fmt: skip
+    """Samples of the package flow-matching."""
+    x = kernel.initial(count, (28, 28), generator)
+    source = kernel.corruption.checked_matrix(1.0)[0]
+    with torch.random.fork_rng([]):
+        torch.manual_seed(generator.initial_seed())
+        z = flow.draw_flow(denoiser(kernel), source, x, nfe, power, divergence_free)
+    return z, nfe
+
+
+def amused_peer(
+    schedule: str, noise: float,
+    kernel: Kernel, count: int, nfe: int, generator: torch.Generator,
+) -> tuple[Tensor, float]:  # fmt: skip
+    """Samples by the package diffusers."""
+    x = kernel.initial(count, (28, 28), generator)
+    z = schedulers.draw_amused(denoiser(kernel), x, nfe, schedule, noise, generator)
+    return z, nfe
+
+
+def chain(
+    hold: float, metropolis: bool, correctors: int,
+    kernel: Kernel, count: int, nfe: int, generator: torch.Generator,
+) -> tuple[Tensor, float]:  # fmt: skip
+    """Samples of our annealed chain, as `discrete_ca.sample` draws them."""
+    z, info = dca.sample(
+        kernel, count, (28, 28), moves=(nfe - 1) // (1 + correctors), correctors=correctors,
+        hold=hold, metropolis=metropolis, draw=True, generator=generator, progress=False,
+        return_info=True,
+    )  # fmt: skip
+    return z, info.nfe
+
+
+def _leveled(
+    ways: dict[str, Callable[[Kernel, list[float]], list[Step]]],
+    schedules: tuple[str, ...] = ("linear", "cosine"),
+    cached: bool = False,
+) -> list[Setting]:
+    """Settings of samplers that take levels down to 0."""
+
+    def steps(of: Any, levels: Any, kernel: Kernel, count: int) -> list[Step]:
+        made: list[Step] = of(kernel, levels(count, 0.0))
+        return made
+
+    return [
+        Setting(
+            f"{name}, {text}" if text else name,
+            partial(peer, partial(steps, of, LEVELS[name]), cached),
+        )
+        for name, (text, of) in product(schedules, ways.items())
+    ]
+
+
+def _by_eta(of: Callable[..., list[Step]], *values: float) -> list[Setting]:
+    def way(eta: float) -> Callable[[Kernel, list[float]], list[Step]]:
+        return lambda kernel, levels: of(levels, eta)
+
+    return _leveled({f"η {eta:g}": way(eta) for eta in values}, ("linear",))
+
+
+def _loop() -> list[Setting]:
+    def steps(eta: float, kernel: Kernel, count: int) -> list[Step]:
+        return samplers.remdm_loop(count, eta)
+
+    return [Setting(f"η {eta:g}", partial(peer, partial(steps, eta), False)) for eta in (0.1, 0.3)]
+
+
+def _flow() -> list[Setting]:
+    return [
+        Setting(f"κ = t^{n:g}, c = {c:g}", partial(flow_peer, n, c))
+        for n, c in ((1.0, 0.0), (2.0, 0.0), (1.0, 1.0))
+    ]
+
+
+def _amused() -> list[Setting]:
+    return [
+        Setting(f"{schedule}, order noise {noise:g}", partial(amused_peer, schedule, noise))
+        for schedule, noise in (("cosine", 2.0), ("cosine", 0.0), ("linear", 2.0))
+    ]
+
+
+def _chains(hold: float, metropolis: bool) -> list[Setting]:
+    return [
+        Setting(f"{c} correctors", partial(chain, hold, metropolis, c), 2 + c)
+        for c in ((1, 3) if metropolis else (0, 1, 3))
+    ]
+
+
+def peers() -> Iterator[Sampler]:
+    """The other samplers."""
+
+    def d3pm(kernel: Kernel, levels: list[float]) -> list[Step]:
+        return samplers.d3pm(kernel.corruption, levels)
+
+    def mdlm(kernel: Kernel, levels: list[float]) -> list[Step]:
+        return samplers.mdlm(levels)
+
+    yield Sampler("D3PM, uniform", "uniform", _leveled({"": d3pm}))
+    yield Sampler("flow-matching, uniform source", "uniform", _flow())
+    yield Sampler("MDLM (D3PM, absorbing)", "absorbing", _leveled({"": mdlm}))
+    yield Sampler("MDLM, cached", "absorbing", _leveled({"": mdlm}, ("linear",), cached=True))
+    yield Sampler("ReMDM-cap", "absorbing", _by_eta(samplers.capped, 0.02, 0.1, 0.3))
+    yield Sampler("ReMDM-rescale", "absorbing", _by_eta(samplers.rescaled, 0.2, 0.5, 1.0))
+    yield Sampler("ReMDM-loop", "absorbing", _loop())
+    yield Sampler("flow-matching, masked source", "absorbing", _flow())
+    yield Sampler("diffusers, AmusedScheduler", "absorbing", _amused())
+
+
+def chains(own: str, head: bool) -> Iterator[Sampler]:
+    """Our chain, at each hold, plain and with Metropolis steps."""
+    for hold, metropolis in product(HOLDS, (False, True)):
+        text = "Metropolis" if metropolis else "plain"
+        yield Sampler(f"chain, h = {hold:g}, {text}", own, _chains(hold, metropolis))
+    if head:
+        for metropolis in (False, True):
+            text = "Metropolis" if metropolis else "plain"
+            yield Sampler(
+                f"chain with head, h = 0.85, {text}", own, _chains(0.85, metropolis), head=True
+            )
+
+
+def lacking(sampler: Sampler) -> str:
+    """Which package a sampler would need and has not, in words; "" for none."""
+    for package, name in ((flow, "flow-matching"), (schedulers, "diffusers")):
+        if sampler.name.startswith(name) and not package.installed():
+            return package.MISSING
+    return ""
+
+
+class Table:
+    """The measures of one data set.
+
+    Args:
+        name: of the recipe.
+        count: samples a row.
+        folder: where networks are kept.
+        small: tiny networks.
+    """
+
+    def __init__(self, name: str, count: int, folder: Path, small: bool) -> None:
+        self.name, self.case, self.count = name, CASES[name], count
+        self.folder, self.small = folder, small
+        loaded = dca.data.load(self.case.source)
+        assert isinstance(loaded, DiscreteData)
+        self.examples = DiscreteData(loaded.states, loaded.num_categories)
+        test = dca.data.load(self.case.source, split="test")
+        real, others = test.split(len(test) - count, 0)
+        self.judge = metrics.load_judge()
+        self.kernels: dict[Job, Kernel] = {}
+        against = others[torch.arange(100 if small else len(others))]
+        self.reference = self.judge.features(self.ink(against))
+        self.real = real[torch.arange(count)]
+
+    def ink(self, z: Tensor) -> Tensor:
+        """Black and white, as the judge takes it."""
+        return z if self.case.threshold is None else (z >= self.case.threshold).long()
+
+    def looks(self, z: Tensor) -> dict[str, float]:
+        """What the judge makes of samples."""
+        z = self.ink(z)
+        return looks(self.judge, z, self.judge.log_probs(z), self.reference)
+
+    def kernel(self, sampler: Sampler, budget: int) -> Kernel:
+        """The network that a sampler draws from, trained for a budget."""
+        job = Job(self.name, sampler.noise, budget, sampler.head)
+        if job not in self.kernels:
+            self.kernels[job] = fit(job, self.examples, self.folder, self.small)
+        return self.kernels[job]
+
+    def chosen(self, sampler: Sampler, budget: int, nfe: int) -> Setting:
+        """The best of its settings on the tuning seed."""
+        able = [each for each in sampler.settings if each.least <= nfe]
+        if len(able) == 1 or self.small:
+            return able[0]
+        kernel, found = self.kernel(sampler, budget), []
+        for setting in able:
+            generator = torch.Generator().manual_seed(TUNING_SEED)
+            z, _ = setting.draw(kernel, min(TUNING_COUNT, self.count), nfe, generator)
+            found.append(self.looks(z)["Frechet"])
+        return able[found.index(min(found))]
+
+    def row(self, sampler: Sampler, setting: Setting, budget: int, nfe: int) -> dict[str, Any]:
+        """The measures of a sampler at most so many evaluations."""
+        kernel, generator = self.kernel(sampler, budget), torch.Generator().manual_seed(0)
+        begun = time.process_time()
+        z, used = setting.draw(kernel, self.count, nfe, generator)
+        seconds = time.process_time() - begun
+        return {
+            "data": self.name, "budget (steps)": budget, "sampler": sampler.name,
+            "at most NFE": nfe, **self.looks(z), "samples a second": self.count / seconds,
+            "NFE": round(used, 1), "setting": setting.text,
+        }  # fmt: skip
+
+
+Rows = dict[tuple[Any, ...], dict[str, Any]]
+"""Rows by data, budget, sampler and NFE."""
+
+
+def key_of(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What tells a row from the others."""
+    return row["data"], row["budget (steps)"], row["sampler"], row["at most NFE"]
+
+
+def fill(rows: Rows, name: str, given: Any, keep: Callable[[dict[str, Any]], None]) -> None:
+    """Add what is missing of a data set, keeping each row as soon as it is there."""
+    table = Table(name, given.count, Path(given.folder) / "networks", given.quick)
+    real = {"data": name, "budget (steps)": "", "sampler": "real digits", "at most NFE": ""}
+    if key_of(real) not in rows:
+        keep({**real, **table.looks(table.real)})
+    largest, settings = max(given.budgets), dict[tuple[str, int], Setting]()
+    for budget in sorted(given.budgets, reverse=True):
+        for sampler in (*peers(), *chains(table.case.own, given.head)):
+            here = {"data": name, "budget (steps)": budget, "sampler": sampler.name}
+            if missing := lacking(sampler):
+                row = {**here, "at most NFE": "", "setting": missing}
+                rows[key_of(row)] = row
+                continue
+            for nfe in given.nfe:
+                if key_of({**here, "at most NFE": nfe}) in rows:
+                    continue
+                chosen = sampler.name, min(nfe, TUNING_MOST)
+                if chosen not in settings:
+                    earlier = rows.get((name, largest, *chosen), {}).get("setting")
+                    known = [each for each in sampler.settings if each.text == earlier]
+                    settings[chosen] = (
+                        known[0] if known else table.chosen(sampler, largest, chosen[1])
+                    )
+                keep(table.row(sampler, settings[chosen], budget, nfe))
+
+
+def main(argv: list[str] | None = None) -> dict[str, Any]:
+    """Run it and write its report."""
+    parser = report.parser(__doc__, quick="two steps of tiny networks, 4 samples, nothing tuned")
+    parser.add_argument("--data", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--budgets", nargs="+", type=int, default=list(BUDGETS), help="steps")
+    parser.add_argument("--nfe", nargs="+", type=int, default=list(NFES))
+    parser.add_argument("--count", type=int, default=200, help="samples a row")
+    parser.add_argument("--no-head", dest="head", action="store_false", help="skip the head's rows")
+    given = report.parse(parser, argv)
+    if given.quick:
+        given.data, given.budgets, given.nfe, given.count = ["binarized-mnist"], [2], [8], 4
+    rows: Rows = {}
+    if not given.quick:  # of an earlier run, which this one goes on with
+        rows |= {key_of(row): row for row in report.appended("peers.networks", given.folder)}
+
+    def keep(row: dict[str, Any]) -> None:
+        rows[key_of(row)] = row
+        report.append("peers.networks", [row], given.folder)
+
+    for name in given.data:
+        fill(rows, name, given, keep)
+    settings = {"samples": given.count, "seed": 0, "tuning seed": TUNING_SEED}
+    return report.write("peers.networks", list(rows.values()), given.folder, **settings)
+
+
+if __name__ == "__main__":
+    main()
