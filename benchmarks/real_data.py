@@ -59,11 +59,11 @@ class Case(NamedTuple):
 CASES = {
     "binarized-mnist": Case("frechet_distance"),
     "mnist16": Case("frechet_distance", samples=100),
-    "mnist256": Case("frechet_distance", source="mnist", kind="digits", samples=100),
+    "mnist256": Case("frechet_distance", source="mnist", kind="digits", samples=64),
     "mnist-gaussian": Case("frechet_distance", samples=100),
-    "colour": Case("whole_shapes", samples=64),
+    "colour": Case("whole_shapes", moves=64, correctors=3, samples=64),
     "moby-characters": Case("divergence_3"),
-    "moby-subwords": Case("divergence_2", samples=200),
+    "moby-subwords": Case("divergence_2", samples=100),
     "chorales": Case("chord_cross_entropy", source="chorales", samples=100),
     "toys": Case("mmd_gaussian", moves=64, correctors=3, draw=True, samples=2000),
 }
@@ -152,6 +152,7 @@ def run(name: str, case: Case, config: RunConfig, folder: Path) -> dict[str, Any
         "NFE": of_chain["nfe"],
         "hold": chain.hold,
         "samples": of_chain["samples"],
+        "seed": config.train.seed,
     }
 
 
@@ -234,7 +235,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         if config is not None:
             report.append(_ROWS, [run(name, case, config, Path(given.folder))], given.folder)
     rows = _rows(given.folder)
-    return report.write("real_data", rows, given.folder, seed=given.seed)
+    return report.write("real_data", rows, given.folder)
 
 
 def _rows(folder: str) -> list[dict[str, Any]]:
