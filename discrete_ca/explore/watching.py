@@ -68,7 +68,7 @@ def watched(kernel: TransitionKernel, watch: Watch) -> TransitionKernel:
         x: Tensor,
         level: checks.Level,
         target_level: checks.Level | None = None,
-        label: Tensor | int | None = None,
+        label: Tensor | None = None,
         known: checks.Known | None = None,
         **more: Any,
     ) -> Any:
