@@ -138,7 +138,6 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         **begun, **looks(judge, real, judge.log_probs(real), reference),
         "same label": "", "taken": "", "seconds": "",
     }]  # fmt: skip
-    table = "digits_told" if given.told else "digits"
     methods = {**METHODS, **(TOLD if given.told else {})}
     asked = [name for name in methods if not given.methods or name in given.methods]
     for level, hold, name in product(given.levels, given.holds, asked):
@@ -150,10 +149,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             given.seed,
         )  # fmt: skip
         here = [{"b": level, "h": hold, "method": name, **row} for row in made]
-        report.append(table, here, given.folder)
+        report.append("digits", here, given.folder)
         rows += here
-    settings = {"chains": given.chains, "seed": given.seed}
-    return report.write(table, rows, given.folder, **settings)
+    settings = {"chains": given.chains, "seed": given.seed, "told": given.told}
+    return report.write("digits", rows, given.folder, **settings)
 
 
 if __name__ == "__main__":

@@ -27,4 +27,4 @@ def test_chains_that_are_told_their_label_may_be_guided(tmp_path):
     last = {row["method"]: row["NFE"] for row in found["rows"][1:]}
     assert list(last) == [*digits.METHODS, *digits.TOLD]
     assert last["denoiser"] == 2 and last["guided"] == 4  # the last of two steps
-    assert (tmp_path / "quick" / "digits_told.json").exists()
+    assert found["settings"]["told"]
