@@ -93,11 +93,12 @@ class EnsembleKernel(dca.CategoricalNoiseKernel):
         x: Tensor,
         level: Any,
         target_level: Any = None,
-        label: Tensor | None = None,
+        label: Tensor | int | None = None,
         known: Any = None,
         hold: Any = None,
     ) -> Any:
         """The transition; the label (B,) is needed."""
+        assert isinstance(label, Tensor)
         for part in (self.net, self.adjustment):
             if isinstance(part, Ensemble):
                 part.members = label

@@ -24,7 +24,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from multiprocessing import get_context
 from typing import Any
@@ -164,8 +164,8 @@ def fit(
     """
     steps = [p.share * passes / passes_a_step(kernels[0], p, laws[0]) for p in phases]
     total = sum(steps)
-    by_steps = tuple(
-        dca.Phase(p.objective, n / total, p.train, p.learning_rate)
+    by_steps = tuple(  # no label is hidden: it says which of the kernels an example is for
+        dca.Phase(replace(p.objective, unlabelled_share=0.0), n / total, p.train, p.learning_rate)
         for p, n in zip(phases, steps, strict=True)
     )
     side_by_side = EnsembleKernel.of(kernels)

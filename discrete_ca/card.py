@@ -92,9 +92,12 @@ class ModelCard:
             if v is not None and k not in _QUIET
         }
         cost = metrics.rows(_table(self.about, "training"))
+        data = {k: str(v) for k, v in _table(self.about, "data").items() if v is not None}
+        if "num_classes" in data and not getattr(self.kernel, "told_label", False):
+            data["num_classes"] += " (the network is not told the labels: --net.labels)"
         found = {
             "kernel": kernel,
-            "data": {k: str(v) for k, v in _table(self.about, "data").items() if v is not None},
+            "data": data,
             "settings": settings,
             "training": {what: value for what, value, _ in cost},
         }

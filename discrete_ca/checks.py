@@ -21,6 +21,7 @@ def levels(level: Level, batch: int, device: torch.device, name: str = "level") 
         name: the argument's name, for errors.
 
     Raises:
+        TypeError: for what is neither a number nor a tensor.
         ValueError: for a level outside [0, 1], NaN, or a tensor of another shape.
 
     Example:
@@ -33,18 +34,90 @@ def levels(level: Level, batch: int, device: torch.device, name: str = "level") 
         b = level if level.is_floating_point() else level.float()
         inside = bool(((b >= 0) & (b <= 1)).all())
     else:
-        inside = math.isfinite(level) and 0.0 <= level <= 1.0
-        b = torch.tensor(level, dtype=torch.get_default_dtype())
+        inside = 0.0 <= number(level, name) <= 1.0
+        b = torch.tensor(float(level), dtype=torch.get_default_dtype())
     if not inside:
         raise ValueError(f"{name} was {level}; allowed: [0, 1]")
     return b.to(device).expand(batch)
+
+
+def number(value: float, name: str) -> float:
+    """A number of any type as a float.
+
+    Raises:
+        TypeError: for what is none, such as a text.
+
+    Example:
+        >>> number("0.3", "level")
+        Traceback (most recent call last):
+        TypeError: level was '0.3'; allowed: a number
+    """
+    try:
+        if not isinstance(value, str):
+            return float(value)
+    except (TypeError, ValueError, RuntimeError):  # of lists, arrays, tensors of several
+        pass
+    raise TypeError(f"{name} was {value!r}; allowed: a number")
+
+
+def tensor(value: Tensor, name: str) -> Tensor:
+    """A tensor, as it is.
+
+    Raises:
+        TypeError: for anything else, such as a list or an array.
+
+    Example:
+        >>> tensor([0, 1], "z")
+        Traceback (most recent call last):
+        TypeError: z was a list; allowed: a torch.Tensor
+    """
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} was a {type(value).__name__}; allowed: a torch.Tensor")
+    return value
+
+
+def interval(value: tuple[float, float], name: str) -> tuple[float, float]:
+    """A range (low, high) within [0, 1].
+
+    Example:
+        >>> interval((0.0, 0.5, 1.0), "levels")
+        Traceback (most recent call last):
+        ValueError: levels was (0.0, 0.5, 1.0); allowed: (low, high) within [0, 1]
+    """
+    ends = value if isinstance(value, tuple | list) else ()
+    if len(ends) == 2:
+        low, high = (number(end, name) for end in ends)
+        if 0.0 <= low <= high <= 1.0:
+            return low, high
+    raise ValueError(f"{name} was {value}; allowed: (low, high) within [0, 1]")
+
+
+def labels(label: Tensor | int, batch: int, device: torch.device) -> Tensor:
+    """Labels, long, (B,), from one for all or one each.
+
+    Raises:
+        TypeError: for labels that are no whole numbers.
+        ValueError: for another shape.
+
+    Example:
+        >>> labels(2, 3, torch.device("cpu"))
+        tensor([2, 2, 2])
+    """
+    if isinstance(label, str):
+        raise TypeError(f"label was {label!r}; allowed: whole numbers")
+    found = torch.as_tensor(label, device=device)
+    if found.is_floating_point() or found.dtype == torch.bool:
+        raise TypeError(f"label has dtype {found.dtype}; allowed: whole numbers")
+    if found.shape not in ((), (batch,)):
+        raise ValueError(f"label has shape {tuple(found.shape)}; allowed: () or ({batch},)")
+    return found.long().expand(batch)
 
 
 def states(x: Tensor, num_states: int, name: str = "x") -> None:
     """Refuse anything but an integer tensor of shape (B, *S) with values in 0 .. num_states - 1.
 
     Raises:
-        TypeError: for a tensor that does not hold int64.
+        TypeError: for anything but a tensor of int64.
         ValueError: for values out of range or no batch dimension.
 
     Example:
@@ -52,7 +125,7 @@ def states(x: Tensor, num_states: int, name: str = "x") -> None:
         Traceback (most recent call last):
         ValueError: x holds values in [0, 2]; allowed: 0 .. 1
     """
-    if x.dtype != torch.long:
+    if tensor(x, name).dtype != torch.long:
         raise TypeError(f"{name} has dtype {x.dtype}; allowed: torch.int64 (long)")
     if x.ndim == 0:
         raise ValueError(f"{name} has shape (); allowed: (B, *S), a batch dimension first")
@@ -71,10 +144,10 @@ def probability(value: float, name: str, *, below_one: bool = False) -> float:
         >>> probability(1, "hold")
         1.0
     """
-    number = float(value)
-    if not (0.0 <= number <= 1.0) or (below_one and number == 1.0):
+    found = number(value, name)
+    if not (0.0 <= found <= 1.0) or (below_one and found == 1.0):
         raise ValueError(f"{name} was {value}; allowed: [0, 1{')' if below_one else ']'}")
-    return number
+    return found
 
 
 def holds(hold: float | Tensor, b: Tensor) -> Tensor:
@@ -103,16 +176,17 @@ def positive(value: int, name: str, least: int = 1) -> int:
         >>> positive(3, "steps")
         3
     """
-    if isinstance(value, bool) or not least <= value < math.inf or int(value) != value:
+    found = number(value, name)
+    if isinstance(value, bool) or not least <= found < math.inf or int(found) != found:
         raise ValueError(f"{name} was {value}; allowed: a whole number >= {least}")
-    return int(value)
+    return int(found)
 
 
 def known_sites(known: Known, x: Tensor) -> Known:
     """The pair (mask, values), each broadcast to the shape of `x`; mask True = generate.
 
     Raises:
-        TypeError: for a mask that is not boolean.
+        TypeError: for what is no pair of tensors, and a mask that is not boolean.
         ValueError: for shapes that do not fit `x`.
 
     Example:
@@ -121,6 +195,8 @@ def known_sites(known: Known, x: Tensor) -> Known:
         >>> mask.shape
         torch.Size([2, 3])
     """
+    if not isinstance(known, tuple | list) or len(known) != 2:
+        raise TypeError(f"known was a {type(known).__name__}; allowed: a pair (mask, values)")
     mask, values = known
     return sites(mask, x, "known mask"), _fitting(values, x, "known values")
 
@@ -142,13 +218,13 @@ def sites(mask: Tensor, x: Tensor, name: str, true: str = "generate") -> Tensor:
         >>> sites(torch.tensor([True, False]), torch.zeros(3, 2), "present").shape
         torch.Size([3, 2])
     """
-    if mask.dtype != torch.bool:
+    if tensor(mask, name).dtype != torch.bool:
         raise TypeError(f"{name} has dtype {mask.dtype}; allowed: torch.bool (True = {true})")
     return _fitting(mask, x, name)
 
 
 def _fitting(part: Tensor, x: Tensor, name: str) -> Tensor:
-    if part.shape not in (x.shape, x.shape[1:]):
+    if tensor(part, name).shape not in (x.shape, x.shape[1:]):
         raise ValueError(
             f"{name} has shape {tuple(part.shape)}; "
             f"allowed: {tuple(x.shape)} or {tuple(x.shape[1:])}"

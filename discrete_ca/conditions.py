@@ -32,6 +32,28 @@ class Conditions:
     known: checks.Known | None = None
     hold: Tensor | None = None
 
+    @classmethod
+    def of(
+        cls,
+        x: Tensor,
+        label: Tensor | int | None = None,
+        known: checks.Known | None = None,
+        hold: checks.Level | None = None,
+    ) -> Conditions:
+        """Those of a batch of states (B, *S), from one for all or one an example; checked.
+
+        Example:
+            >>> import torch
+            >>> Conditions.of(torch.zeros(2, 5), label=3, hold=0.5)
+            Conditions(label=tensor([3, 3]), known=None, hold=tensor([0.5000, 0.5000]))
+        """
+        count, device = len(checks.tensor(x, "x")), x.device
+        return cls(
+            None if label is None else checks.labels(label, count, device),
+            None if known is None else checks.known_sites(known, x),
+            None if hold is None else checks.levels(hold, count, device, "hold"),
+        )
+
     def __getitem__(self, rows: Any) -> Conditions:
         """The conditions of some examples of the batch."""
         label, hold = (None if each is None else each[rows] for each in (self.label, self.hold))
@@ -44,6 +66,7 @@ class Conditions:
         """``kernel.transition`` under these conditions.
 
         Raises:
+            TypeError: for a `transition` that returns a tensor.
             ValueError: for a hold where the kernel's `transition` takes none.
         """
         given: dict[str, Any] = {"label": self.label, "known": self.known}
@@ -53,7 +76,13 @@ class Conditions:
                     f"hold was given, but {type(kernel).__name__}.transition declares no `hold`"
                 )
             given["hold"] = self.hold
-        return kernel.transition(x, level, target_level, **given)
+        law = kernel.transition(x, level, target_level, **given)
+        if isinstance(law, Tensor):
+            raise TypeError(
+                f"{type(kernel).__name__}.transition returned a Tensor; allowed: a law with "
+                "`sample` and `log_prob`, such as distributions.Categorical(log_probs)"
+            )
+        return law
 
 
 @cache

@@ -67,9 +67,27 @@ def uniform(
         >>> uniform((2, 3), torch.device("cpu"), torch.Generator().manual_seed(0)).shape
         torch.Size([2, 3])
     """
-    source = generator.device if generator is not None else device
+    source = source_of(generator, device)
     draws = torch.rand(tuple(shape), dtype=torch.float64, device=source, generator=generator)
     return draws.to(device)
+
+
+def source_of(generator: torch.Generator | None, device: torch.device) -> torch.device:
+    """Where draws are made: on the generator's device, or else where they are needed.
+
+    Raises:
+        TypeError: for what is no generator, such as a seed.
+
+    Example:
+        >>> source_of(0, torch.device("cpu"))
+        Traceback (most recent call last):
+        TypeError: generator was 0; allowed: a torch.Generator or None
+    """
+    if generator is None:
+        return device
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"generator was {generator!r}; allowed: a torch.Generator or None")
+    return generator.device
 
 
 def categorical(log_weights: Tensor, generator: torch.Generator | None = None) -> Tensor:

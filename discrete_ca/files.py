@@ -204,7 +204,7 @@ def _digits(source: str, split: str, num_categories: int | None) -> Tensor:
     if num_categories not in DIGITS:
         raise DataError(
             f"design was '{source}' and K = {num_categories}; allowed with MNIST digits: "
-            "K = 2 or 16; else a file"
+            "K = 2 or 16; else train:0, where the run's data are there, or a file"
         )
     return data.load(DIGITS[num_categories], split=split).states
 
@@ -244,11 +244,12 @@ def _categories(
     if settings.get("binarize") is not None:
         return transforms.binarize(values, settings["binarize"])
     if settings.get("quantize") is not None:
-        bounds = (0, 255) if picture else None
+        bounds = settings.get("value_range") or ((0, 255) if picture else None)
         return transforms.quantize(values, settings["quantize"], value_range=bounds)
     if picture:
         return (values / 255 * (num_categories - 1)).round().long()
-    if not whole:
+    values = transforms.whole_numbers(values)
+    if values.is_floating_point():
         raise DataError(f"the design holds {values.dtype}; allowed: whole numbers")
     return values
 

@@ -76,7 +76,7 @@ def local_folder(path: str | Path, revision: str | None = None) -> Path:
             )
         return place
     check_name(path)
-    with _asking(f"'{path}' is no local folder, and fetching it from the Hub failed", revision):
+    with _asking(f"there is no folder '{path}', and fetching it from the Hub failed", revision):
         patterns = [CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, RUN_FILE]
         found = Path(_api().snapshot_download(path, revision=revision, allow_patterns=patterns))
     if not (found / CONFIG_FILE).exists():
@@ -150,6 +150,8 @@ def _asking(what: str, revision: str | None = None) -> Iterator[None]:
             reason = "there is none of that name, or it is private and you are not logged in to it"
         elif isinstance(error, errors.RevisionNotFoundError):
             reason = f"it has no revision {revision!r}"
+        elif isinstance(error, errors.LocalEntryNotFoundError):
+            reason = "the Hub cannot be reached, and the cache does not hold it"
         else:
             reason = " ".join(str(error).split()) or type(error).__name__
         raise CheckpointError(f"{what}: {reason}") from error

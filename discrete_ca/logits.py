@@ -27,6 +27,16 @@ def wide(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
+def entropies(probs: Tensor) -> Tensor:
+    """Entropy in nats of each row: (..., V) to (...); 0 log 0 = 0, with a finite gradient.
+
+    Example:
+        >>> entropies(torch.tensor([0.5, 0.5, 0.0]))
+        tensor(0.6931)
+    """
+    return -(probs * probs.masked_fill(probs == 0, 1.0).log()).sum(-1)  # xlogy's slope is -inf
+
+
 def pieces(rows: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Rows (N, K), and other tensors of N rows, cut into pieces of some number of entries.
 

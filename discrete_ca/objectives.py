@@ -31,12 +31,19 @@ from discrete_ca.masks import random_masks
 class InverseLevel:
     """Weights over levels proportional to ``1 / (b + offset)``, of mean 1 over b in [0, 1].
 
+    Raises:
+        ValueError: for an offset that is not above 0, of which no mean is finite.
+
     Example:
         >>> InverseLevel(0.1)(torch.tensor([0.0, 0.9])).round(decimals=2)
         tensor([4.1700, 0.4200])
     """
 
     offset: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 < checks.number(self.offset, "offset") < float("inf"):
+            raise ValueError(f"offset was {self.offset}; allowed: a number > 0")
 
     def __call__(self, b: Tensor) -> Tensor:
         """Weights of shape (B,) at levels b."""
@@ -56,40 +63,44 @@ class Objective(ABC):
         holds: range from which holds are drawn, evenly, one an example; None for the kernel's own.
             Networks and heads that declare `hold` are told: one kernel then serves every hold.
         unlabelled_share: share of the examples whose label becomes -1, none, for kernels whose
-            network is told (it declares `label`): what guidance needs.
+            network is told (it declares `label`) and whose data have them: what guidance, and
+            sampling without a label, need. A saved kernel does not say what it was trained with.
     """
 
     levels: tuple[float, float] = (0.02, 1.0)
     level_weight: Callable[[Tensor], Tensor] | None = None
     known_share: float = 0.25
     holds: tuple[float, float] | None = None
-    unlabelled_share: float = 0.0
+    unlabelled_share: float = 0.1
 
     def __post_init__(self) -> None:
-        low, high = self.levels
-        if not 0.0 <= low <= high <= 1.0:
-            raise ValueError(f"levels was {self.levels}; allowed: (low, high) within [0, 1]")
+        checks.interval(self.levels, "levels")
         checks.probability(self.known_share, "known_share")
         checks.probability(self.unlabelled_share, "unlabelled_share")
-        if self.holds is not None and not 0.0 <= self.holds[0] <= self.holds[1] <= 1.0:
-            raise ValueError(f"holds was {self.holds}; allowed: (low, high) within [0, 1]")
+        if self.holds is not None:
+            checks.interval(self.holds, "holds")
 
     def __call__(
         self,
         kernel: TransitionKernel,
         z: Tensor,
         level: checks.Level | None = None,
-        label: Tensor | None = None,
+        label: Tensor | int | None = None,
         generator: torch.Generator | None = None,
         present: Tensor | None = None,
     ) -> Tensor:
         """The losses of a batch.
 
+        Raises:
+            TypeError: for data that are no tensor, labels that are no whole numbers, and masks
+                that are not boolean.
+            ValueError: for shapes or values that do not fit.
+
         Args:
             kernel: the kernel to train.
             z: clean data, shape (B, *S).
             level: b, a number or shape (B,); None draws one an example.
-            label: labels, shape (B,), for networks that declare them.
+            label: one label, or labels (B,), for networks that declare them.
             generator: source of randomness.
             present: which sites are data and not padding, boolean, shape (B, *S); None for all.
                 The others are known: they keep their values and count nothing.
@@ -97,6 +108,9 @@ class Objective(ABC):
         Returns:
             Losses in nats, shape (B,), differentiable in the kernel.
         """
+        checks.tensor(z, "z")
+        if label is not None:
+            label = checks.labels(label, len(z), z.device)
         if level is None:
             b = self.draw_levels(z.shape[0], z.device, generator)
         else:
@@ -114,11 +128,31 @@ class Objective(ABC):
             label = label.masked_fill(hidden, -1)
         h = None
         if self.holds is not None:
+            self._check_range(kernel)
             low, high = self.holds
             h = low + (high - low) * draws.uniform((len(z),), z.device, generator)
         given = Conditions(label, known, None if h is None else h.to(b))
         losses = self.losses(kernel, z, x, b, given, generator)
         return losses if self.level_weight is None else losses * self.level_weight(b)
+
+    def check(self, kernel: TransitionKernel) -> None:
+        """Refuse, before training starts, a kernel that could not learn what this asks.
+
+        Raises:
+            ValueError: for `holds` that no network is told, or of which the kernel has not all.
+        """
+        if self.holds is None:
+            return
+        self._check_range(kernel)
+        if not getattr(kernel, "told_hold", True):  # a user's own may know of itself
+            raise ValueError(
+                f"holds was {self.holds}, but no network of the kernel is told the hold; allowed: "
+                "a net or an adjustment head that declares `hold`, as those made with hold=True"
+            )
+
+    def _check_range(self, kernel: TransitionKernel) -> None:
+        if kernel.holds_below_one and self.holds is not None and self.holds[1] == 1:
+            raise ValueError(f"holds was {self.holds}; allowed with real-valued states: below 1")
 
     def draw_levels(
         self, count: int, device: torch.device, generator: torch.Generator | None = None
@@ -307,7 +341,7 @@ class Schedule:
         cls,
         adjust: float = 0.5,
         holds: tuple[float, float] | None = None,
-        unlabelled_share: float = 0.0,
+        unlabelled_share: float = 0.1,
     ) -> Schedule:
         """The recommended recipe: denoise, then freeze and train the adjustment head by CA.
 
@@ -315,11 +349,13 @@ class Schedule:
 
         Args:
             adjust: share of the budget for the head.
-            holds: range of holds that the head is trained for, which must be told; None for the
-                kernel's own.
+            holds: range of holds that the kernel is trained for; the head, the network or both
+                must be told. None for the kernel's own.
             unlabelled_share: see `Objective`.
         """
-        denoise = Denoising(level_weight=InverseLevel(0.1), unlabelled_share=unlabelled_share)
+        denoise = Denoising(
+            level_weight=InverseLevel(0.1), holds=holds, unlabelled_share=unlabelled_share
+        )
         head = ContrastiveAdjustment(
             denoising_weight=0.0, holds=holds, unlabelled_share=unlabelled_share
         )

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -50,6 +51,9 @@ class Configured:
         values = getattr(self, "config", {})
         return {k: getattr(self, k, v) if k in self.live else v for k, v in values.items()}
 
+    def check_made(self) -> None:
+        """Called when the constructor is done: whether it did what a class needs of it."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Wrap the subclass's own constructor, if it has one."""
         super().__init_subclass__(**kwargs)
@@ -60,12 +64,15 @@ class Configured:
 
         @functools.wraps(original)
         def recording(self: Any, *args: Any, **kwargs: Any) -> None:
-            if "config" not in self.__dict__:  # the outermost constructor is the one called
+            outermost = "config" not in self.__dict__  # that constructor is the one called
+            if outermost:
                 bound = signature.bind(self, *args, **kwargs)
                 bound.apply_defaults()
-                bound.arguments.pop("self")
+                bound.arguments.pop(next(iter(signature.parameters)))  # self, whatever it is called
                 object.__setattr__(self, "config", dict(bound.arguments))
             original(self, *args, **kwargs)
+            if outermost:
+                self.check_made()
 
         cls.__init__ = recording  # type: ignore[method-assign]
 
@@ -130,6 +137,8 @@ def describe(value: Any, tensors: dict[str, Tensor], name: str) -> Any:
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, np.ndarray):
+        value = torch.from_numpy(value)
     if isinstance(value, list | tuple):
         return [describe(v, tensors, f"{name}.{i}") for i, v in enumerate(value)]
     if isinstance(value, Tensor) and value.layout is not torch.strided:

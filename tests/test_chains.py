@@ -140,6 +140,105 @@ def test_a_run_passes_labels_and_known_sites_on():
     assert torch.equal(found, expected) and bool((found[:, 1] == 1).all())
 
 
+def test_one_label_stands_for_all_wherever_labels_are_taken():
+    kernel, x = kernel_of(net=Told), torch.zeros(3, 4).long()
+    every = torch.full((3,), 2)
+
+    def of(label):
+        given = {"label": label, "generator": seeded(2)}
+        return [
+            next(chains.run(kernel, x, 0.4, 1, **given)),
+            chains.read_out(kernel, x, 0.4, draw=True, **given),
+            chains.sample(kernel, 3, (4,), moves=2, **given),
+            chains.variants(kernel, x[0], n=3, steps=2, **given),
+            chains.inpaint(kernel, x[0], x[0] == 0, n=3, moves=2, **given),
+            kernel.transition(x, 0.4, label=label).probs(),
+            dca.Denoising()(kernel, x, **given),
+        ]
+
+    for label in (2, torch.tensor(2), torch.tensor(2, dtype=torch.int32)):
+        assert all(torch.equal(a, b) for a, b in zip(of(label), of(every), strict=True))
+    for function in (chains.run, chains.read_out):
+        with pytest.raises(TypeError, match="label has dtype torch.float32; allowed: whole num"):
+            function(kernel, x, 0.4, label=torch.ones(3))
+    with pytest.raises(TypeError, match="label has dtype torch.float32; allowed: whole numbers"):
+        kernel.transition(x, 0.4, label=torch.ones(3))
+    with pytest.raises(TypeError, match="label has dtype torch.float32; allowed: whole numbers"):
+        dca.Denoising()(kernel, x, label=torch.ones(3))
+
+
+class Watched(CategoricalNoiseKernel):
+    """Remembers the conditions of every step."""
+
+    def transition(self, x, level, target_level=None, label=None, known=None, hold=None):
+        self.seen = [*getattr(self, "seen", []), (label, known, hold)]
+        return super().transition(x, level, target_level, label, known, hold)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 4, 256])
+def test_labels_and_holds_of_each_variant_go_with_their_chunk(chunk):
+    label, hold = torch.arange(4), torch.tensor([0.0, 0.25, 0.5, 1.0])
+    z = torch.zeros(3).long()
+    mask = torch.tensor([True, True, False])
+    for function, more in (
+        (chains.variants, {"steps": 1}),
+        (chains.inpaint, {"mask": mask, "moves": 1}),
+    ):
+        kernel = Watched(Told(2, 2), Uniform(2))
+        function(kernel, z, n=4, label=label, hold=hold, chunk=chunk, **more)
+        steps = len(kernel.seen) // -(-4 // chunk)
+        for i, part in ((0, label), (2, hold)):
+            for first in range(steps):
+                found = torch.cat([told[i] for told in kernel.seen[first::steps]])
+                assert torch.equal(found, part)
+    present = lengths(1, 2, 3, 2, most=3)
+    values = torch.ones(4, 3).long()
+    found = chains.variants(kernel, z, n=4, steps=1, known=(present, values), chunk=chunk)
+    assert torch.equal(found[~present], values[~present])
+
+
+BAD = [
+    (lambda k, x: chains.run(k, x, 0.3, -1), ValueError, "steps was -1; allowed: a whole number"),
+    (lambda k, x: chains.run(k, x, 0.3, 1.5), ValueError, "steps was 1.5; allowed: a whole number"),
+    (lambda k, x: chains.run(k, x, 0.3, known=x[0] == 0), TypeError, "known was a Tensor; allowed"),
+    (lambda k, x: chains.run(k, x.numpy(), 0.3), TypeError, "x was a ndarray; allowed: a torch.T"),
+    (lambda k, x: chains.run(k, x, 0.3, hold="a"), TypeError, "hold was 'a'; allowed: a number"),
+    (lambda k, x: chains.run(k, x, 0.3, hold=1.5), ValueError, r"hold was 1.5; allowed: \[0, 1\]"),
+    (lambda k, x: next(chains.run(k, x, "0.3")), TypeError, "level was '0.3'; allowed: a number"),
+    (lambda k, x: next(chains.run(k, x[:0], 0.3)), ValueError, r"x has shape \(0, 4\); allowed: a"),
+    (
+        lambda k, x: next(chains.run(k, x, 0.3, generator=0)),
+        TypeError,
+        "generator was 0; allowed: a torch.Generator or None",
+    ),
+    (lambda k, x: k.transition(x[:0], 0.3), ValueError, "allowed: at least one example"),
+    (lambda k, x: k.transition(x, "0.3"), TypeError, "level was '0.3'; allowed: a number"),
+    (lambda k, x: dca.Denoising()(k, x.numpy()), TypeError, "z was a ndarray; allowed"),
+    (lambda k, x: dca.Denoising()(k, x[:0]), ValueError, "allowed: at least one example"),
+    (lambda k, x: chains.sample(k, 2, (4,), levels=(1, "a")), TypeError, "levels was 'a'"),
+    (lambda k, x: chains.sample(k, 2, (4,), lowest=-0.1), ValueError, "lowest was -0.1"),
+    (lambda k, x: chains.sample(k, 2, (4,), generator=0), TypeError, "generator was 0; allowed"),
+    (lambda k, x: chains.variants(k, x[0].numpy()), TypeError, "z was a ndarray; allowed"),
+    (lambda k, x: chains.variants(k, x[0], level="0.3"), TypeError, "level was '0.3'; allowed"),
+    (lambda k, x: chains.inpaint(k, x[0].numpy(), x[0] == 0), TypeError, "z was a ndarray; allow"),
+    (lambda k, x: chains.inpaint(k, x[0], [True] * 4), TypeError, "mask was a list; allowed: a to"),
+]
+
+
+@pytest.mark.parametrize(("use", "error", "message"), BAD)
+def test_bad_arguments_are_refused_by_name(use, error, message):
+    with pytest.raises(error, match=message):
+        use(kernel_of(), torch.zeros(2, 4).long())
+
+
+def test_a_gaussian_draw_names_a_bad_generator():
+    kernel = GaussianNoiseKernel(dca.nn.MLP(2, None, shape=(2,)), hold=0.5)
+    with pytest.raises(TypeError, match="generator was 0; allowed: a torch.Generator or None"):
+        kernel.transition(torch.zeros(1, 2), 0.3).sample(0)
+    with pytest.raises(ValueError, match=r"x has shape \(0, 2\); allowed: at least one example"):
+        kernel.transition(torch.zeros(0, 2), 0.3)
+
+
 def test_a_run_follows_the_matrix_of_the_kernel():
     """The law after 3 steps from one state; chi-square at a false-alarm rate of 1e-6."""
     kernel = kernel_of("absorbing-2", carry_over=False)
@@ -306,8 +405,8 @@ def test_noise_that_does_not_forget_has_no_start():
         ({"levels": [1.0, -0.1]}, r"levels was \[1.0, -0.1\]"),
         ({"levels": [1.5, 0.5]}, r"levels was \[1.5, 0.5\]"),
         ({"levels": [1.0, math.nan]}, r"levels was \[1.0, nan\]"),
-        ({"lowest": -0.1}, r"levels was \["),
-        ({"lowest": 1.1}, r"levels was \["),
+        ({"lowest": -0.1}, "lowest was -0.1; allowed"),
+        ({"lowest": 1.1}, "lowest was 1.1; allowed"),
     ],
 )
 def test_arguments_of_samples_are_checked(change, message):
@@ -558,7 +657,8 @@ def ignoring_known(law):
 
 def exact_error(kernel, law, levels, correctors):
     """TV of the exact law of `inpaint` (read out by draws) to p(z | z_known)."""
-    _, found = exact.annealed_law(kernel, SITES, levels, correctors, known=(MASK, VALUES))
+    known = (MASK, VALUES)
+    _, found = exact.annealed_law(kernel, SITES, levels, correctors, draw=True, known=known)
     return exact.total_variation(found, given_known(law)), found
 
 

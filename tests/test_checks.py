@@ -162,3 +162,44 @@ def test_unknown_names_come_with_the_nearest():
     text = unknown_name("metric", "frechett", ["mmd", "frechet"])
     assert text == "unknown metric 'frechett'; did you mean 'frechet'? Known: frechet, mmd"
     assert unknown_name("metric", "zzz", ["mmd"]) == "unknown metric 'zzz'. Known: mmd"
+
+
+@pytest.mark.parametrize("value", ["0.3", "a", [0.3], None, torch.zeros(2)])
+def test_what_is_no_number_is_refused_by_name(value):
+    for check in (checks.number, checks.probability, checks.positive):
+        with pytest.raises(TypeError, match="hold was .*; allowed: a number"):
+            check(value, "hold")
+    if not isinstance(value, torch.Tensor):
+        with pytest.raises(TypeError, match="level was .*; allowed: a number"):
+            checks.levels(value, 2, CPU)
+
+
+def test_what_is_no_tensor_is_refused_by_name():
+    x = torch.zeros(2, 3, dtype=torch.long)
+    with pytest.raises(TypeError, match="z was a ndarray; allowed: a torch.Tensor"):
+        checks.states(x.numpy(), 2, "z")
+    with pytest.raises(TypeError, match="present was a list; allowed: a torch.Tensor"):
+        checks.sites([True] * 3, x, "present")
+    for known in (x, (x,), None):
+        with pytest.raises(TypeError, match=r"known was a .*; allowed: a pair \(mask, values\)"):
+            checks.known_sites(known, x)
+    with pytest.raises(TypeError, match="known values was a list; allowed: a torch.Tensor"):
+        checks.known_sites((x == 0, [0, 0, 0]), x)
+
+
+def test_ranges():
+    assert checks.interval((0, 1), "levels") == (0.0, 1.0)
+    for value in ((0.0, 0.5, 1.0), (0.5, 0.1), (0.0, 1.1), 0.5, (math.nan, 1.0)):
+        with pytest.raises(ValueError, match=r"levels was .*; allowed: \(low, high\) within"):
+            checks.interval(value, "levels")
+
+
+def test_labels_are_whole_numbers_for_one_or_all():
+    for label in (2, torch.tensor(2), torch.tensor([2, 2, 2]), torch.tensor(2, dtype=torch.int32)):
+        found = checks.labels(label, 3, CPU)
+        assert found.tolist() == [2, 2, 2] and found.dtype == torch.long
+    for label in (2.0, "a", True, torch.ones(3)):
+        with pytest.raises(TypeError, match="label .*; allowed: whole numbers"):
+            checks.labels(label, 3, CPU)
+    with pytest.raises(ValueError, match=r"label has shape \(2,\); allowed: \(\) or \(3,\)"):
+        checks.labels(torch.zeros(2).long(), 3, CPU)

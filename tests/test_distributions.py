@@ -16,9 +16,9 @@ from discrete_ca.distributions import (
     Distribution,
     Normal,
     Transition,
-    entropies,
     sum_sites,
 )
+from discrete_ca.logits import entropies
 from tests.helpers import (
     FALSE_ALARM,
     FAMILIES,

@@ -55,7 +55,7 @@ def test_revisions(hub):
     loaded = dca.load_kernel("user/name", revision="v2")
     assert isinstance(loaded.corruption, dca.corruption.Matrix)
     assert isinstance(runs.load_run("user/name", revision="v2").kernel, dca.CategoricalNoiseKernel)
-    with pytest.raises(CheckpointError, match="'user/name' is no local.*has no revision 'v3'"):
+    with pytest.raises(CheckpointError, match="no folder 'user/name'.*has no revision 'v3'"):
         dca.load_kernel("user/name", revision="v3")
 
 
@@ -77,7 +77,7 @@ def test_foreign_code_needs_trust(hub):
         (refusal(errors.GatedRepoError, 403), "access has to be asked for"),
         (refusal(errors.HfHubHTTPError, 500), "Client Error. Say more."),
         (errors.OfflineModeIsEnabled("offline mode is enabled"), "offline mode is enabled"),
-        (errors.LocalEntryNotFoundError("no snapshot\nhere"), "no snapshot here"),
+        (errors.LocalEntryNotFoundError("no snapshot\nhere"), "the Hub cannot be reached"),
         (RuntimeError(), "RuntimeError"),
     ],
 )
@@ -86,7 +86,7 @@ def test_what_fails_names_the_repository_and_the_reason(hub, error, message):
     with pytest.raises(CheckpointError, match=f"sending 'user/name' to the Hub failed: {message}"):
         KERNELS["uniform"]().push_to_hub("user/name")
     for load in (dca.load_kernel, runs.load_run):
-        with pytest.raises(CheckpointError, match=f"'user/name' is no local folder.*: {message}"):
+        with pytest.raises(CheckpointError, match=f"there is no folder 'user/name'.*: {message}"):
             load("user/name")
 
 
@@ -168,7 +168,9 @@ def test_the_client_itself_offline(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     kernel = KERNELS["uniform"]()
-    with pytest.raises(CheckpointError, match="'user/name' is no local folder.*traffic has been"):
+    with pytest.raises(
+        CheckpointError, match="there is no folder 'user/name', .*cannot be reached"
+    ):
         dca.load_kernel("user/name")
     with pytest.raises(CheckpointError, match="sending 'user/name' to the Hub failed: .*offline"):
         kernel.push_to_hub("user/name")

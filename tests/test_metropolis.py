@@ -7,9 +7,10 @@ import torch
 
 import discrete_ca as dca
 from discrete_ca import metropolis
+from discrete_ca.conditions import Conditions
 from discrete_ca.corruption import Absorbing, Matrix, Ordinal, Uniform
 from discrete_ca.diagnostics import exact
-from discrete_ca.walker import Tally
+from discrete_ca.walker import Tally, Walker
 from tests.helpers import (
     InformedPosterior,
     Posterior,
@@ -140,6 +141,104 @@ def test_known_sites_stay_and_the_rest_follows():
     assert_counts(counts_of(code(last[:, 1:], 2), 4), expected)
 
 
+class Labelled(torch.nn.Module):
+    """The exact posteriors of two laws, and of their mixture where there is no label."""
+
+    def __init__(self, noise, shape):
+        super().__init__()
+        laws = [random_law(2, shape, seed, sharpness=2.5) for seed in (0, 1)]
+        self.nets = [Posterior(p, noise, shape) for p in (*laws, torch.stack(laws).mean(0))]
+
+    def forward(self, x, b, label=None):
+        every = torch.stack([net(x, b) for net in self.nets])
+        which = torch.full((len(x),), -1) if label is None else label
+        return every[which, torch.arange(len(x))]
+
+
+@pytest.mark.parametrize("guidance", [0.0, 1.5])
+@pytest.mark.parametrize("hold", [None, 0.0, 0.7])
+def test_steps_with_labels_guidance_and_a_hold_are_drawn_from_their_matrix(guidance, hold):
+    shape = (3,)
+    kernel = dca.CategoricalNoiseKernel(Labelled(Uniform(2), shape), Uniform(2), 0.3)
+    kernel = kernel.guided(guidance)
+    for label in (0, 1):
+        M = exact.metropolis_matrix(kernel, shape, 0.4, label=label, hold=hold)
+        many = exact.states(2, shape).repeat_interleave(4000, 0)
+        [y] = dca.run(
+            kernel, many, f64(0.4)[0], 1, label=label, hold=hold, metropolis=True,
+            generator=seeded(1),
+        )  # fmt: skip
+        assert_counts(torch.stack([counts_of(p, 8) for p in code(y, 2).chunk(8)]), M)
+        other = exact.metropolis_matrix(kernel, shape, 0.4, label=1 - label, hold=hold)
+        assert float((M - other).abs().max()) > 0.05
+        if hold is not None:
+            own = exact.metropolis_matrix(kernel, shape, 0.4, label=label)
+            assert float((M - own).abs().max()) > 0.05
+
+
+def test_a_labelled_chain_is_in_balance_with_the_law_of_its_label():
+    """Two sites interact in pairs alone: exactly, as without labels."""
+    kernel = dca.CategoricalNoiseKernel(Labelled(Uniform(2), (2,)), Uniform(2), 0.2)
+    for label in (0, 1, -1):
+        M = exact.metropolis_matrix(kernel, (2,), 0.4, label=label)
+        target = exact.noisy_law(kernel.net.nets[label].law, kernel.corruption, (2,), 0.4)
+        assert exact.detailed_balance_residual(M, target) < 1e-12
+
+
+def test_each_example_steps_at_its_own_level_and_hold():
+    shape, levels, holds = (3,), f64(0.2, 0.5, 0.9), f64(0.0, 0.4, 0.8)
+    kernel = exact_kernel(random_law(2, shape, 3, sharpness=2.5), Uniform(2), shape)
+    x = exact.states(2, shape)[5].expand(20_000, 3)
+    [y] = dca.run(
+        kernel, x.repeat(3, 1), levels.repeat_interleave(20_000), 1,
+        hold=holds.repeat_interleave(20_000), metropolis=True, generator=seeded(2),
+    )  # fmt: skip
+    expected = torch.stack(
+        [
+            exact.metropolis_matrix(kernel, shape, float(b), hold=float(h))[5]
+            for b, h in zip(levels, holds, strict=True)
+        ]
+    )
+    assert_counts(torch.stack([counts_of(p, 8) for p in code(y, 2).chunk(3)]), expected)
+
+
+def test_the_matrix_given_known_sites():
+    """Rows of states with other values there are those of the state with the known ones."""
+    law, shape, noise = random_law(2, (3,), 3, sharpness=2.0), (3,), Uniform(2)
+    kernel = dca.CategoricalNoiseKernel(InformedPosterior(law, noise, shape), noise, 0.0)
+    known = (torch.tensor([False, True, True]), torch.tensor([1, 0, 0]))
+    M = exact.metropolis_matrix(kernel, shape, 0.5, known=known)
+    torch.testing.assert_close(M.sum(1), torch.ones(8).double(), rtol=0, atol=1e-12)
+    assert not M[:, :4].any() and torch.equal(M[:4], M[4:])
+    rest = law.reshape(2, 4)[1] / law.reshape(2, 4)[1].sum()
+    target = exact.noisy_law(rest, noise, (2,), 0.5)
+    assert exact.detailed_balance_residual(M[4:, 4:], target) < 1e-12
+    x = exact.states(2, shape).repeat_interleave(4000, 0)
+    [y] = dca.run(kernel, x, f64(0.5)[0], 1, known=known, metropolis=True, generator=seeded(4))
+    assert_counts(torch.stack([counts_of(p, 8) for p in code(y, 2).chunk(8)]), M)
+
+
+@pytest.mark.parametrize("hold", [None, 0.1])
+def test_annealed_runs_follow_their_law(hold):
+    """Moves from where a Metropolis step ended too are at the hold that was given."""
+    shape = (3,)
+    kernel = exact_kernel(random_law(2, shape, 5, sharpness=2.5), Uniform(2), shape, 0.9)
+    levels = [1.0, 0.75, 0.5, 0.375]
+    given = {"draw": True, "hold": hold, "metropolis": True}
+    _, law = exact.annealed_law(kernel, shape, levels, 1, **given)
+    z = dca.sample(
+        kernel,
+        50_000,
+        shape,
+        levels=levels,
+        correctors=1,
+        chunk=50_000,
+        generator=seeded(7),
+        **given,
+    )
+    assert_counts(counts_of(code(z, 2), 8), law)
+
+
 # -- what it costs ---------------------------------------------------------------------------------
 
 
@@ -188,17 +287,36 @@ def test_a_move_from_a_law_is_the_move_from_its_state():
     kernel = counted()
     x = exact.states(2, (4,))
     b_x, b_y = f64(0.6)[0], f64(0.2)[0]
-    moved = kernel.move(kernel.transition(x, b_x), b_y)
-    expected = kernel.transition(x, b_x, b_y)
-    torch.testing.assert_close(moved.probs(), expected.probs(), rtol=0, atol=1e-15)
+    for hold in (None, torch.full((16,), 0.05).double()):
+        moved = kernel.move(kernel.transition(x, b_x, hold=hold), b_y, hold)
+        expected = kernel.transition(x, b_x, b_y, hold=hold)
+        torch.testing.assert_close(moved.probs(), expected.probs(), rtol=0, atol=1e-15)
+    assert float((moved.probs() - kernel.transition(x, b_x, b_y).probs()).abs().max()) > 0.1
+
+
+def test_a_walker_moves_at_the_hold_that_was_given():
+    """From a law that a Metropolis step left as from a plain state: the same draws."""
+    kernel, x = counted(), exact.states(2, (4,)).repeat(40, 1)
+    given = Conditions.of(x, hold=0.05)
+    walker = Walker(kernel, x, 0.6, given, seeded(0), Tally())
+    walker.step()
+    before, state = walker.x, walker.generator.get_state()
+    walker.move(0.2)
+    assert kernel.net.calls == 2  # at both ends of the step, none for the move
+    generator = torch.Generator()
+    generator.set_state(state)
+    plain = kernel.transition(before, 0.6, 0.2, hold=0.05).sample(generator)
+    assert torch.equal(walker.x, plain)
+    generator.set_state(state)
+    assert not torch.equal(walker.x, kernel.transition(before, 0.6, 0.2).sample(generator))
 
 
 # -- refusals --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("noise", "level"), [(Absorbing(2), 0.3), (Uniform(2), 0.0)])
-def test_noise_that_rules_categories_out_is_refused(noise, level):
+def test_noise_that_rules_categories_out_is_refused():
     torch.manual_seed(0)
+    noise, level = Absorbing(2), 0.3
     net = dca.nn.MLP(2, noise.num_states, shape=(6,), width=8)
     kernel = dca.CategoricalNoiseKernel(net, noise, 0.0)
     x = torch.zeros(64, 6, dtype=torch.long)

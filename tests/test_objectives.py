@@ -353,6 +353,9 @@ def test_denoising_refuses_a_kernel_without_a_read_out():
         (lambda: dca.Denoising(known_share=2.0), r"known_share was 2.0; allowed: \[0, 1\]"),
         (lambda: dca.ContrastiveAdjustment(denoising_weight=-1.0), "denoising_weight was -1.0"),
         (lambda: dca.ContrastiveAdjustment(denoising_fraction=0.0), "denoising_fraction was 0.0"),
+        (lambda: dca.Denoising(levels=(0.0, 0.5, 1.0)), r"levels was \(0.0, 0.5, 1.0\); allowed"),
+        (lambda: dca.Denoising(holds=(0.0, 0.5, 1.0)), r"holds was \(0.0, 0.5, 1.0\); allowed"),
+        (lambda: dca.objectives.InverseLevel(0.0), "offset was 0.0; allowed: a number > 0"),
         (lambda: dca.Schedule(()), r"shares of phases were \[\]"),
         (
             lambda: dca.Schedule((dca.Phase(dca.Denoising(), 0.4),)),

@@ -301,3 +301,11 @@ def test_damaged_sparse_arguments_are_refused(damage, message):
     described = serialization.describe(torch.eye(3).to_sparse(), kept, "s")
     with pytest.raises(CheckpointError, match=message):
         serialization.build({**described, **damage}, kept)
+
+
+def test_a_constructor_may_call_itself_what_it_likes():
+    class Named(serialization.Configured):
+        def __init__(this, factor):
+            this.factor = factor
+
+    assert Named(3).config == {"factor": 3}

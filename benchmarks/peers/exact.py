@@ -136,7 +136,7 @@ def chain(
     oracle = subject.uniform
     kernel = dca.CategoricalNoiseKernel(oracle, oracle.corruption, hold).double()
     _, found = exact.annealed_law(
-        kernel, subject.law.shape, levels, correctors, metropolis=metropolis
+        kernel, subject.law.shape, levels, correctors, draw=True, metropolis=metropolis
     )
     return found, moves * (1 + correctors) + 1
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from discrete_ca import checks
-from discrete_ca.chains.batches import batch_holds, batch_labels, cost_of, in_chunks
+from discrete_ca.chains.batches import cost_of, in_chunks
 from discrete_ca.chains.levels import checked_levels
 from discrete_ca.conditions import Conditions
 from discrete_ca.kernels import TransitionKernel, device_of
@@ -25,7 +25,7 @@ def sample(
     correctors: int = 1,
     levels: Sequence[float] | None = None,
     lowest: float = 0.02,
-    hold: float | None = None,
+    hold: checks.Level | None = None,
     draw: bool = False,
     metropolis: bool = False,
     label: Tensor | int | None = None,
@@ -43,9 +43,10 @@ def sample(
         shape: S.
         moves: T, moves between levels.
         correctors: c, equal-level steps after each move.
-        levels: the T + 1 levels, from 1 down; None for `cosine_levels`.
+        levels: the T + 1 levels, the first 1; some may be above the one before. None for
+            `cosine_levels`.
         lowest: the last level, where `levels` is None.
-        hold: h, in [0, 1]; None for the kernel's own.
+        hold: h, in [0, 1], one or (N,); None for the kernel's own.
         draw: read out by a draw instead of the mode.
         metropolis: refuse equal-level steps that break detailed balance, at no further evaluation;
             see `discrete_ca.metropolis`.
@@ -73,13 +74,9 @@ def sample(
     schedule = checked_levels(levels, moves, lowest)
     checks.positive(correctors, "correctors", least=0)
     checks.positive(count, "count")
-    labels = batch_labels(label, count, device_of(kernel))
-    if known is not None:
-        known = checks.known_sites(
-            known, torch.empty((), device=device_of(kernel)).expand(count, *shape)
-        )
+    every = torch.empty((), device=device_of(kernel)).expand(count, *shape)
+    given = Conditions.of(every, label, known, hold)
     steps = (len(schedule) - 1) * (1 + correctors)
-    given = Conditions(labels, known, batch_holds(hold, count, device_of(kernel)))
 
     tally = Tally.of(metropolis, schedule[1:] if correctors else ())
 
@@ -102,7 +99,7 @@ def inpaint(
     correctors: int = 1,
     levels: Sequence[float] | None = None,
     lowest: float = 0.02,
-    hold: float | None = None,
+    hold: checks.Level | None = None,
     draw: bool = False,
     metropolis: bool = False,
     label: Tensor | int | None = None,
@@ -126,13 +123,14 @@ def inpaint(
         n: how many completions.
         moves: T, moves between levels.
         correctors: c, equal-level steps after each move.
-        levels: the T + 1 levels, from 1 down; None for `cosine_levels`.
+        levels: the T + 1 levels, the first 1; some may be above the one before. None for
+            `cosine_levels`.
         lowest: the last level, where `levels` is None.
-        hold: h, in [0, 1]; None for the kernel's own.
+        hold: h, in [0, 1], one or (n,); None for the kernel's own.
         draw: read out by a draw instead of the mode.
         metropolis: refuse equal-level steps that break detailed balance, at no further evaluation;
             see `discrete_ca.metropolis`.
-        label: one label, for networks that declare it.
+        label: one label, or labels (n,), for networks that declare them.
         present: which sites of the design are data and not padding, boolean, shape S; None for
             all. No other may be masked.
         chunk: how many are run at once.
@@ -144,7 +142,7 @@ def inpaint(
         Completions, (n, *S).
 
     Raises:
-        TypeError: for a mask that is not boolean.
+        TypeError: for a design or mask that is no tensor, or a mask that is not boolean.
         ValueError: for a mask of another shape than the design, or over padding.
 
     Example:
@@ -155,7 +153,8 @@ def inpaint(
         tensor([[1, 1],
                 [1, 1]])
     """
-    if mask.shape != z.shape:
+    checks.tensor(z, "z")
+    if checks.tensor(mask, "mask").shape != z.shape:
         raise ValueError(f"mask has shape {tuple(mask.shape)}; allowed: {tuple(z.shape)}")
     if mask.dtype != torch.bool:
         raise TypeError(f"mask has dtype {mask.dtype}; allowed: torch.bool (True = generate)")
@@ -167,16 +166,15 @@ def inpaint(
     checks.positive(correctors, "correctors", least=0)
     steps = (len(schedule) - 1) * (1 + correctors)
     checks.positive(n, "n")
-
+    known = (mask, torch.where(mask, torch.zeros_like(z), z))
+    every = torch.empty((), device=device_of(kernel)).expand(n, *z.shape)
+    given = Conditions.of(every, label, known, hold)
     tally = Tally.of(metropolis, schedule[1:] if correctors else ())
 
     def work(piece: slice, tick: Callable[[], None]) -> Tensor:
         count = piece.stop - piece.start
         x = kernel.initial(count, tuple(z.shape), generator, device_of(kernel))
-        part = batch_labels(label, count, device_of(kernel))
-        known = checks.known_sites((mask, torch.where(mask, torch.zeros_like(z), z)), x)
-        given = Conditions(part, known, batch_holds(hold, count, device_of(kernel)))
-        walker = Walker(kernel, x, schedule[0], given, generator, tally)
+        walker = Walker(kernel, x, schedule[0], given[piece], generator, tally)
         return _anneal(walker, schedule[1:], correctors, draw, tick)
 
     found = in_chunks(work, n, chunk, steps, progress)

@@ -60,30 +60,6 @@ def in_chunks(
             bar.stop()
 
 
-def batch_holds(hold: checks.Level | None, count: int, device: torch.device) -> Tensor | None:
-    """Holds (N,), from one for all or one each; None for the kernel's own."""
-    if hold is None:
-        return None
-    return checks.holds(hold, torch.zeros(count, device=device))
-
-
-def batch_labels(label: Tensor | int | None, count: int, device: torch.device) -> Tensor | None:
-    """Labels (N,), from one for all or one each.
-
-    Raises:
-        TypeError: for labels that are no whole numbers.
-        ValueError: for another shape.
-    """
-    if label is None:
-        return None
-    found = torch.as_tensor(label, device=device)
-    if found.is_floating_point() or found.dtype == torch.bool:
-        raise TypeError(f"label has dtype {found.dtype}; allowed: whole numbers")
-    if found.shape not in ((), (count,)):
-        raise ValueError(f"label has shape {tuple(found.shape)}; allowed: () or ({count},)")
-    return found.long().expand(count)
-
-
 def cost_of(
     kernel: TransitionKernel,
     calls: int,

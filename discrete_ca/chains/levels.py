@@ -36,10 +36,14 @@ def checked_levels(levels: Sequence[float] | None, moves: int, lowest: float) ->
     """The levels of a run: those given, or `cosine_levels`.
 
     Raises:
+        TypeError: for what is no numbers.
         ValueError: for fewer than two, numbers outside [0, 1], or a start that is not 1.
     """
-    found = cosine_levels(moves, lowest) if levels is None else [*levels]
-    if len(found) < 2 or any(not 0 <= b <= 1 for b in found):
+    if levels is None:
+        found = cosine_levels(moves, checks.probability(lowest, "lowest"))
+    else:
+        found = [*levels]
+    if len(found) < 2 or any(not 0 <= checks.number(b, "levels") <= 1 for b in found):
         raise ValueError(f"levels was {found}; allowed: at least two numbers in [0, 1]")
     if found[0] != 1:
         raise ValueError(f"levels starts at {found[0]}; allowed: 1, where the start is known")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from discrete_ca import checks
-from discrete_ca.chains.batches import batch_holds, batch_labels, cost_of, in_chunks
+from discrete_ca.chains.batches import cost_of, in_chunks
 from discrete_ca.conditions import Conditions
 from discrete_ca.kernels import TransitionKernel, device_of
 from discrete_ca.walker import Tally, Walker
@@ -22,7 +23,7 @@ def run(
     steps: int | None = None,
     *,
     hold: checks.Level | None = None,
-    label: Tensor | None = None,
+    label: Tensor | int | None = None,
     known: checks.Known | None = None,
     metropolis: bool = False,
     generator: torch.Generator | None = None,
@@ -35,7 +36,7 @@ def run(
         level: b.
         steps: how many states to yield; None goes on for ever.
         hold: h, a number or (B,); None for the kernel's own.
-        label: labels (B,), for networks that declare them.
+        label: one label, or labels (B,), for networks that declare them.
         known: (mask, values), mask True = generate.
         metropolis: refuse steps that break detailed balance; see `discrete_ca.metropolis`.
         generator: source of randomness.
@@ -44,6 +45,9 @@ def run(
         States at the same level, (B, *S); one network evaluation an example each, and with
         `metropolis` one more before the first.
 
+    Raises:
+        ValueError: (at once) for conditions that do not fit, or fewer than 0 steps.
+
     Example:
         >>> from discrete_ca import CategoricalNoiseKernel, corruption, nn
         >>> kernel = CategoricalNoiseKernel(nn.MLP(2, 2, shape=(5,)), corruption.Uniform(2))
@@ -51,12 +55,11 @@ def run(
         >>> len(list(states))
         4
     """
-    given = Conditions(label, known, batch_holds(hold, len(x), x.device))
+    if steps is not None:
+        checks.positive(steps, "steps", least=0)
+    given = Conditions.of(x, label, known, hold)
     walker = Walker(kernel, x, level, given, generator, Tally.of(metropolis))
-    done = 0
-    while steps is None or done < steps:
-        yield walker.step()
-        done += 1
+    return (walker.step() for _ in (count() if steps is None else range(steps)))
 
 
 def read_out(
@@ -66,7 +69,7 @@ def read_out(
     *,
     draw: bool = False,
     hold: checks.Level | None = None,
-    label: Tensor | None = None,
+    label: Tensor | int | None = None,
     known: checks.Known | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
@@ -74,7 +77,7 @@ def read_out(
 
     A kernel without a read-out gives x itself; a `hold` matters to networks that are told it.
     """
-    given = Conditions(label, known, batch_holds(hold, len(x), x.device))
+    given = Conditions.of(x, label, known, hold)
     return Walker(kernel, x, level, given, generator).read_out(draw)
 
 
@@ -85,7 +88,7 @@ def variants(
     *,
     level: float = 0.2,
     steps: int = 20,
-    hold: float | None = None,
+    hold: checks.Level | None = None,
     label: Tensor | int | None = None,
     known: checks.Known | None = None,
     draw: bool = False,
@@ -105,9 +108,10 @@ def variants(
         n: how many variants.
         level: b.
         steps: equal-level steps.
-        hold: h, in [0, 1]: nearer to 1 is slower and more faithful; None for the kernel's own.
-        label: one label, for networks that declare it.
-        known: (mask, values), each of shape S; mask True = generate.
+        hold: h, in [0, 1], one or (n,): nearer to 1 is slower and more faithful; None for the
+            kernel's own.
+        label: one label, or labels (n,), for networks that declare them.
+        known: (mask, values), each of shape S or (n, *S); mask True = generate.
         draw: read out by a draw instead of the mode.
         metropolis: refuse equal-level steps that break detailed balance, at no further evaluation;
             see `discrete_ca.metropolis`.
@@ -127,17 +131,13 @@ def variants(
     """
     checks.positive(steps, "steps", least=0)
     checks.positive(n, "n")
-
-    tally = Tally.of(metropolis, [level])
+    start = checks.tensor(z, "z").to(device_of(kernel)).expand(n, *z.shape)
+    given = Conditions.of(start, label, known, hold)
+    tally = Tally.of(metropolis, [checks.number(level, "level")])
 
     def work(piece: slice, tick: Callable[[], None]) -> Tensor:
-        count = piece.stop - piece.start
-        start = z.to(device_of(kernel)).expand(count, *z.shape)
-        pair = None if known is None else checks.known_sites(known, start)
-        part = batch_labels(label, count, device_of(kernel))
-        given = Conditions(part, pair, batch_holds(hold, count, device_of(kernel)))
-        x = kernel.corrupt(start, level, generator)
-        walker = Walker(kernel, x, level, given, generator, tally)
+        x = kernel.corrupt(start[piece], level, generator)
+        walker = Walker(kernel, x, level, given[piece], generator, tally)
         for _ in range(steps):
             walker.step()
             tick()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import io
 import operator
 import sys
 from collections.abc import Sequence
@@ -53,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"error: unexpected {error!r}; --debug shows where", file=sys.stderr)
         return UNEXPECTED
-    except SystemExit as done:  # tyro has said what is wrong, or shown the help
+    except SystemExit as done:  # the help was shown
         return done.code if isinstance(done.code, int) else USAGE
     return 0
 
@@ -62,10 +64,12 @@ def _parse(given: list[str]) -> Any:
     import tyro
 
     from discrete_ca.cli.exploring import Explore
+    from discrete_ca.cli.refusing import one_line
     from discrete_ca.cli.reporting import Bench, Demo, Eval, Exact, Info
     from discrete_ca.cli.running import Inpaint, Sample, Variants
     from discrete_ca.cli.sharing import Push, Recipes
     from discrete_ca.cli.training import Train
+    from discrete_ca.errors import ConfigError
 
     run, given = _config(given)
     kinds: tuple[Any, ...] = (
@@ -78,12 +82,20 @@ def _parse(given: list[str]) -> Any:
             settings["default"] = Train(tyro.MISSING, run)
         return Annotated[kind, tyro.conf.subcommand(**settings)]
 
-    return tyro.cli(
-        functools.reduce(operator.or_, map(subcommand, kinds)),
-        prog="discrete-ca",
-        description="Discrete-state generative modelling with stationary Markov kernels.",
-        args=given,
-    )
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(
+                functools.reduce(operator.or_, map(subcommand, kinds)),
+                prog="discrete-ca",
+                description="Discrete-state generative modelling with stationary Markov kernels.",
+                args=given,
+            )
+    except SystemExit as done:
+        if not done.code:  # the help was shown
+            raise
+        commands = {kind.__name__.lower(): kind for kind in kinds}
+        raise ConfigError(one_line(said.getvalue(), given, commands)) from None
 
 
 def _config(given: list[str]) -> tuple[Any, list[str]]:

@@ -82,6 +82,8 @@ class Eval:
         }  # fmt: skip
         for row in [("measure", "samples", "real"), *metrics.rows(report)]:
             console.print("{:52}{:>12}{:>12}".format(*row).rstrip())
+        if count < self.samples:
+            console.print(f"{count} were measured: as many as there are real examples beside them.")
         if Path(self.run).is_dir():  # else it is a name on the Hub
             write_json(Path(self.run) / EVAL_FILE, report)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from discrete_ca import chains, files, runs
 from discrete_ca.cli.terminal import Place, best_device, console
 from discrete_ca.data import Tokenizer
-from discrete_ca.errors import ConfigError
+from discrete_ca.errors import ConfigError, DataError
 from discrete_ca.explore import exporting
 from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel
 from discrete_ca.metrics import PitchCoding
@@ -28,7 +28,7 @@ class _Running:
     """A run's folder, one that save_pretrained wrote, or user/name on the Hub."""
     out: Path | None = None
     """Where the result goes: .npz, .npy, .txt (a line an example), .png (a grid), .gif or, of
-    music, .mid; out.png, out.mid or out.txt unless said."""
+    music, .mid; out.png, out.mid or out.txt unless said. A file that is there is replaced."""
     seed: int = 0
     """Seeds every draw."""
     hold: float | None = None
@@ -137,10 +137,24 @@ class Opened:
         return self.saved.tokenizer
 
     def design(self, source: str) -> Tensor:
-        """A design, read as the run's data were."""
-        return files.read_design(
+        """A design: an example of the run's data, or what is read as they were.
+
+        Raises:
+            DataError: for an index that is out of range, and as `files.read_design`.
+        """
+        name, place = files.split_index(source)
+        of_split = name in ("test", "train") and not Path(name).exists()
+        own = self.saved.examples(name) if of_split else None
+        if own is not None and tuple(own.shape) == self.shape:
+            if place >= len(own):
+                raise DataError(f"design '{source}': allowed: an index below {len(own)}")
+            return own[torch.tensor([place])][0]
+        z = files.read_design(
             source, self.shape, self.num_categories, self.settings, self.tokenizer
         )
+        if of_split and own is None:
+            console.print(f"{source} is a digit of MNIST's: the run's data have no '{name}' here.")
+        return z
 
     def present(self, source: str, z: Tensor) -> Tensor | None:
         """Which sites of a design are data and not padding; None for all."""
@@ -173,8 +187,9 @@ class _OnDesign(_Running):
     """What every command that starts from a design takes."""
 
     design: str = "test:0"
-    """test:3 (of the run's data, else an MNIST digit), FILE or FILE:3 (.npz, .npy, .txt), or a
-    picture, which is read as the run's data were: bright is high."""
+    """test:3 or train:3 (of the run's data where they are there and have such a split, else an
+    MNIST digit), FILE or FILE:3 (.npz, .npy, .txt), or a picture, which is read as the run's data
+    were: bright is high."""
 
 
 @dataclass(frozen=True)

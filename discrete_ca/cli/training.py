@@ -30,7 +30,7 @@ class Train:
 
     Settings come from --config FILE.toml (tables data, net, kernel, recipe, train) or --config NAME
     (see `discrete-ca recipes`), and from flags. Short names: --data, --net, --kernel, --corruption,
-    --recipe, --train.lr. With --resume the settings are those that the run was started with.
+    --recipe, --train.lr.
     --debug shows tracebacks.
     """
 
@@ -39,7 +39,9 @@ class Train:
     run: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
     """Settings; --config gives them from a file or a recipe, and flags change them."""
     resume: bool = False
-    """Go on with the run in the folder."""
+    """Go on with the run in the folder, which was cut off. Its settings are those that it was
+    started with; what does not change what is learned may be given anew, such as more
+    --train.steps or --train.minutes. A run that has ended is not made longer."""
     dry_run: bool = False
     """Print the resolved settings, the size of the kernel and an estimate of time, and stop."""
 
@@ -52,7 +54,10 @@ class Train:
             )
         ended = any((folder / name).exists() for name in (runs.RUN_FILE, CONFIG_FILE))
         if ended or ((folder / runs.MODEL).exists() and not self.resume):
-            raise ConfigError(f"folder '{folder}' holds a finished run; allowed: a new folder")
+            raise ConfigError(
+                f"folder '{folder}' holds a finished run; allowed: a new folder (in Python a "
+                f"Trainer starts from what it learned: load_kernel('{folder / runs.MODEL}'))"
+            )
         run = dataclasses.replace(run, train=dataclasses.replace(run.train, folder=str(folder)))
         torch.manual_seed(run.train.seed)
         examples, held_out = run.data.load_parts(run.train.seed)
@@ -64,6 +69,8 @@ class Train:
         first = trainer.processes.first
         if first:
             console.print(f"{examples}: {count:,} parameters.")
+            if examples.num_classes is not None and not getattr(kernel, "told_label", False):
+                console.print("The labels are not used: --net.labels tells them to the network.")
         if self.dry_run:
             _dry_run(run, trainer)
             return

@@ -95,6 +95,18 @@ class Corruption(Configured, nn.Module, ABC):
         states = num_categories if num_states is None else num_states
         self.num_states = checks.positive(states, "num_states", least=num_categories)
 
+    def check_made(self) -> None:
+        """Refuse a constructor of a subclass that left this one out.
+
+        Raises:
+            TypeError: for such.
+        """
+        if "_modules" not in self.__dict__ or "num_states" not in self.__dict__:
+            raise TypeError(
+                f"{type(self).__name__}.__init__ did not call super().__init__(num_categories), "
+                "which every corruption needs"
+            )
+
     @abstractmethod
     def matrix(self, level: float) -> Tensor:
         """Q_b at one level b, shape (K, V), rows summing to 1."""

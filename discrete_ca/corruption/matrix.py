@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,7 +18,7 @@ from discrete_ca.corruption.sparse import SparseRows
 class Matrix(Corruption):
     """Noise given by a matrix, in one of four ways (theory, section 3.2).
 
-    * ``Matrix(R)``: a tensor of shape (K, V), the limit of a linear family
+    * ``Matrix(R)``: a tensor, an array or rows of shape (K, V), the limit of a linear family
       ``Q_b = (1 - b) I + b R``.
     * ``Matrix(R)`` with a sparse R makes a `SparseMatrix`, which never becomes dense.
     * ``Matrix(f)``: a callable b -> (K, V) with f(0) the (padded) identity. To be saved, it must be
@@ -55,6 +56,7 @@ class Matrix(Corruption):
             raise ValueError("Matrix takes exactly one of source and generator")
         if not time > 0:
             raise ValueError(f"time was {time}; allowed: a number > 0")
+        source, generator = _tensor(source), _tensor(generator)
         given = source if isinstance(source, Tensor) else generator
         first = given if given is not None else source(0.0)  # type: ignore[operator, misc]
         if first.ndim != 2:
@@ -107,6 +109,12 @@ class Matrix(Corruption):
         b = checks.spread(checks.levels(level, x.shape[0], x.device), x).unsqueeze(-1).double()
         every = torch.arange(self.num_categories, device=x.device)
         return ((1 - b) * (x.unsqueeze(-1) == every) + b * self.limit.T[x]).log()
+
+
+def _tensor(given: Any) -> Any:
+    """Arrays and lists of rows as tensors; anything else as it is."""
+    rows = isinstance(given, np.ndarray | list | tuple)
+    return torch.from_numpy(np.array(given, dtype=np.float64)) if rows else given
 
 
 class SparseMatrix(Mixture, Matrix):

@@ -6,9 +6,11 @@ import copy
 from collections.abc import Sequence
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from discrete_ca.data.sources import as_tensor
 from discrete_ca.data.splitting import Splittable
 from discrete_ca.data.tokenizers import Tokenizer
 from discrete_ca.errors import DataError
@@ -62,7 +64,7 @@ class DiscreteData(Splittable):
         tokenizer: Tokenizer | None = None,
         label_names: Sequence[str] | None = None,
     ) -> None:
-        states, highest = whole(torch.as_tensor(states), "states")
+        states, highest = whole(_tensor(states, "states"), "states")
         self._describe(highest, len(states), num_categories, labels, name, tokenizer, label_names)
         self.present = None if present is None else _present(torch.as_tensor(present), states)
         self.labels = None if self.labels is None else self.labels.long()
@@ -81,7 +83,7 @@ class DiscreteData(Splittable):
         """Check and set what is known of N examples whose largest state is `highest`."""
         self.num_categories = categories(num_categories, highest)
         if labels is not None:
-            labels, last = whole(torch.as_tensor(labels), "labels")
+            labels, last = whole(_tensor(labels, "labels"), "labels")
             if labels.shape != (count,):
                 raise DataError(f"labels have shape {tuple(labels.shape)}; allowed: ({count},)")
             if label_names is not None and last >= len(label_names):
@@ -132,6 +134,10 @@ class DiscreteData(Splittable):
         part.present = None if self.present is None else self.present[index]
         part._states = self._states[index]
         return part
+
+
+def _tensor(values: Any, name: str) -> Tensor:
+    return values if isinstance(values, Tensor) else as_tensor(np.asarray(values), name)
 
 
 def categories(num_categories: int | None, highest: int) -> int:

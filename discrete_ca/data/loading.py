@@ -29,6 +29,12 @@ NAMES = (_BINARY, "mnist16", "shapes", *TEXTS, *POINTS)
 """The data that come with the package."""
 
 _ARRAYS = (".npy", ".npz", ".pt")
+_TABLE = (
+    "; a table of numbers, whose columns then share one code book 0 .. K - 1, comes in by "
+    "np.save('x.npy', np.loadtxt('x.csv', dtype=int, delimiter=','))"
+)
+_HINTS = dict.fromkeys((".csv", ".tsv"), _TABLE)
+"""What to do with files that are not read."""
 
 
 def load(
@@ -59,9 +65,10 @@ def load(
             - a folder of images, with subfolders as labels: (H, W) grey, (3, H, W) colour; or of
               IDX files, as the original MNIST at 256 levels;
             - a .json file of music in voices (see `load_scores`);
-            - a .npy, .npz or .pt file of numbers, shape (N, *S), or a folder of .npy files, which
-              follow one another in the order of their names; an array `present` in a .npz or .pt
-              file says which sites are data and not padding.
+            - a .npy, .npz or .pt file of numbers, shape (N, *S) (floats that are whole numbers are
+              categories too), or a folder of .npy files, which follow one another in the order of
+              their names; labels, and an array `present` that says which sites are data and not
+              padding, stand beside `states` in a .npz or .pt file.
         split: which split; a source without splits is all "train".
         num_categories: K; None for what the source or the transform says, else the largest
             value + 1.
@@ -173,7 +180,10 @@ def _read(
             return Raw(npy_rows(shards)), path.name
         return image_folder(path, split), path.name
     if path.exists():
-        raise DataError(f"{path} is a file; allowed: {', '.join(_ARRAYS)}, or a folder")
+        raise DataError(
+            f"{path} is a file; allowed: {', '.join(_ARRAYS)}, .json (music), .txt (text, by "
+            f"load_text) or a folder{_HINTS.get(path.suffix.lower(), '')}"
+        )
     if isinstance(source, str) and hub.is_name(source):
         found = tables.hub(source, split)  # that split alone, and so all "train"
         return tables.table(found, "train", states_key, label_key, source), source

@@ -51,6 +51,13 @@ def reading(what: object) -> Iterator[None]:
         yield
     except DataError as error:
         raise DataError(f"{what}: {error}") from error
+    except FileNotFoundError as error:
+        raise DataError(f"{what} does not exist") from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{what} is not in UTF-8: byte {error.object[error.start]:#x} at place {error.start}; "
+            "allowed: UTF-8 (iconv -f LATIN1 -t UTF-8 makes it of an older text)"
+        ) from error
     except Exception as error:  # readers of damaged files raise anything, SyntaxError included
         reason = f"{type(error).__name__}: {error}".rstrip(": \n")
         raise DataError(f"{what} could not be read: {reason}") from error
@@ -63,12 +70,16 @@ def as_tensor(array: NDArray[Any], name: str) -> Tensor:
         DataError: for arrays of objects, text, times or complex numbers.
 
     Example:
-        >>> as_tensor(np.array(["a", "b"]), "labels")
+        >>> as_tensor(np.array(["a", "b"]), "names")
         Traceback (most recent call last):
-        discrete_ca.errors.DataError: labels have dtype <U1; allowed: integers, booleans or floats
+        discrete_ca.errors.DataError: names have dtype <U1; allowed: integers, booleans or floats...
     """
     if array.dtype.kind not in "buif":
-        raise DataError(f"{name} have dtype {array.dtype}; allowed: integers, booleans or floats")
+        names = "; np.unique(names, return_inverse=True)[1] numbers names"
+        raise DataError(
+            f"{name} have dtype {array.dtype}; allowed: integers, booleans or floats"
+            f"{names if array.dtype.kind in 'USO' else ''}"
+        )
     if array.dtype.kind == "u" and array.dtype.itemsize > 1:
         return torch.from_numpy(array.astype(np.int64))
     dtype = np.dtype(np.float64) if array.dtype.itemsize > 8 else array.dtype.newbyteorder("=")
@@ -111,7 +122,8 @@ def array_file(path: Path, states_key: str | None, label_key: str | None) -> Raw
         if states_key is not None or label_key is not None:
             raise DataError(
                 f"states_key and label_key were {states_key!r} and {label_key!r}; "
-                f"allowed: None, since {path} holds one array without a name"
+                f"allowed: None, since {path} holds one array without a name; labels come in one "
+                "file with their states: np.savez('x.npz', states=x, labels=y)"
             )
         return Raw(_number(content, "states"))
     present = None

@@ -81,15 +81,26 @@ class Transform:
         return self.stochastic or self.quantize is not None
 
     def __call__(self, values: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The categories, or the values as they are."""
+        """The categories, or the values as they are: whole numbers in floats become integers."""
         if self.quantize is not None:
             return quantize(values, self.quantize, value_range=self.value_range)
         if self.num_categories is None:
-            return values
+            return whole_numbers(values)
         return binarize(
             values, self.binarize, stochastic=self.stochastic,
             value_range=self.value_range, generator=generator,
         )  # fmt: skip
+
+
+def whole_numbers(values: Tensor) -> Tensor:
+    """Floats that are all whole numbers as integers; other values as they are.
+
+    Example:
+        >>> whole_numbers(torch.tensor([0.0, 3.0])), whole_numbers(torch.tensor([0.5]))
+        (tensor([0, 3]), tensor([0.5000]))
+    """
+    whole = values.is_floating_point() and bool((values % 1 == 0).all())
+    return values.long() if whole else values
 
 
 def binarize(
@@ -201,6 +212,7 @@ def _range(values: Tensor, value_range: Range | None) -> Range:
         least, most = (v.item() for v in values.aminmax())
         if least < low or most > high:
             raise DataError(
-                f"values lie in [{least:g}, {most:g}]; allowed: value_range = [{low:g}, {high:g}]"
+                f"values lie in [{least:g}, {most:g}]; allowed: value_range = [{low:g}, {high:g}], "
+                "or another value_range that holds them"
             )
     return low, high

@@ -15,15 +15,21 @@ import torch
 from torch import Tensor
 
 from discrete_ca import checks
+from discrete_ca.chains.levels import checked_levels
+from discrete_ca.conditions import Conditions
 from discrete_ca.corruption import Corruption
+from discrete_ca.diagnostics.markov import detailed_balance_residual as detailed_balance_residual
+from discrete_ca.diagnostics.markov import mixing_time as mixing_time
+from discrete_ca.diagnostics.markov import spectral_gap as spectral_gap
+from discrete_ca.diagnostics.markov import stationary_distribution as stationary_distribution
 from discrete_ca.errors import SpaceTooLargeError
 from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel
+from discrete_ca.logits import wide
 from discrete_ca.metrics.divergences import total_variation as total_variation
 
 MAX_STATES = 4096
 """Largest V^D that is enumerated: a matrix of 16.8 million entries, 134 MB."""
 
-_MANY_LAWS = "P has more than one stationary law: some states never lead to some others"
 _PAIRS_AT_ONCE = 1 << 18
 
 
@@ -108,14 +114,37 @@ def product_laws(site_probs: Tensor) -> Tensor:
     return joint
 
 
+def _level(kernel: TransitionKernel, level: float, name: str = "level") -> Tensor:
+    """A level in float64, or as chains have it where the kernel's networks are in less."""
+    dtypes = [p.dtype for p in kernel.parameters() if p.is_floating_point()]
+    dtype = wide(dtypes[0]) if dtypes else torch.float64
+    return torch.tensor(checks.probability(level, name), dtype=dtype)
+
+
+def _given(
+    x: Tensor, label: Tensor | int | None, known: checks.Known | None, hold: float | Tensor | None
+) -> Conditions:
+    """Conditions of all states, a hold in float64."""
+    if hold is not None and not isinstance(hold, Tensor):
+        hold = torch.tensor(checks.number(hold, "hold"), dtype=torch.float64)
+    return Conditions.of(x, label, known, hold)
+
+
+def _noise_kernel(kernel: TransitionKernel) -> CategoricalNoiseKernel:
+    if not isinstance(kernel, CategoricalNoiseKernel):
+        raise ValueError(f"kernel was a {type(kernel).__name__}; allowed: a CategoricalNoiseKernel")
+    return kernel
+
+
 @torch.no_grad()
 def transition_matrix(
     kernel: TransitionKernel,
     shape: Sequence[int],
     level: float,
     target_level: float | None = None,
-    label: Tensor | None = None,
+    label: Tensor | int | None = None,
     known: checks.Known | None = None,
+    hold: float | Tensor | None = None,
 ) -> Tensor:
     """P[x, y] = p(y|x) of a kernel, (V^D, V^D) in float64.
 
@@ -127,8 +156,10 @@ def transition_matrix(
         shape: S.
         level: b_x.
         target_level: b_y; None for an equal-level step.
-        label: labels (V^D,), for networks that declare them.
-        known: (mask, values), each of shape S; mask True = generate.
+        label: one label, or labels (V^D,), for networks that declare them.
+        known: (mask, values), each of shape S; mask True = generate. A state with other values
+            there steps as the one with the known values; none leads to it.
+        hold: h, one or (V^D,); None for the kernel's own.
 
     Raises:
         SpaceTooLargeError: for more than `MAX_STATES` states.
@@ -141,23 +172,30 @@ def transition_matrix(
         if not isinstance(values, int):
             raise ValueError(f"{type(kernel).__name__} has no attribute num_states; allowed: V")
         x = states(values, shape)
-    b_x = torch.tensor(float(level), dtype=torch.float64)
-    b_y = None if target_level is None else torch.tensor(float(target_level), dtype=torch.float64)
+    b_x = _level(kernel, level)
+    b_y = None if target_level is None else _level(kernel, target_level, "target_level")
+    given = _given(x, label, known, hold)
     if isinstance(kernel, CategoricalNoiseKernel):
-        return product_laws(kernel.transition(x, b_x, b_y, label, known).probs())
+        return product_laws(given.step(kernel, x, b_x, b_y).probs())
     rows, size = [], max(1, _PAIRS_AT_ONCE // len(x))
-    for start in range(0, len(x), size):
-        part = x[start : start + size]
-        pairs = part.repeat_interleave(len(x), 0)
-        labels = label if label is None else label[start : start + size].repeat_interleave(len(x))
-        law = kernel.transition(pairs, b_x, b_y, labels, known)
+    for part in torch.arange(len(x)).split(size):
+        law = given[at := part.repeat_interleave(len(x))].step(kernel, x[at], b_x, b_y)
         rows.append(law.log_prob(x.repeat(len(part), *(1,) * len(shape))).double().exp())
-    return torch.cat(rows).reshape(len(x), len(x))
+    P = torch.cat(rows).reshape(len(x), len(x))
+    if given.known is not None:  # which count nothing in `log_prob`, right or wrong
+        mask, values = given.known
+        P = P.masked_fill((~mask & (x != values)).reshape(len(x), -1).any(1), 0.0)
+    return P
 
 
 @torch.no_grad()
 def metropolis_matrix(
-    kernel: CategoricalNoiseKernel, shape: Sequence[int], level: float, label: Tensor | None = None
+    kernel: CategoricalNoiseKernel,
+    shape: Sequence[int],
+    level: float,
+    label: Tensor | int | None = None,
+    known: checks.Known | None = None,
+    hold: float | None = None,
 ) -> Tensor:
     """P[x, y] of the chain that refuses what breaks balance (`discrete_ca.metropolis`), (V^D, V^D).
 
@@ -165,18 +203,23 @@ def metropolis_matrix(
         kernel: the kernel.
         shape: S.
         level: b.
-        label: labels (V^D,), for networks that declare them.
+        label: one label, for networks that declare it: a step and the one back are told the same.
+        known: (mask, values), each of shape S; mask True = generate.
+        hold: h; None for the kernel's own.
 
     Raises:
         SpaceTooLargeError: for more than `MAX_STATES` states.
-        ValueError: for noise under which a state rules out categories.
+        ValueError: for a kernel of another class, noise under which a state rules out categories,
+            or labels that differ.
     """
-    x = states(kernel.corruption.num_states, shape)
-    b = torch.tensor(float(level), dtype=torch.float64)
-    law = kernel.transition(x, b, label=label)
+    x = states(_noise_kernel(kernel).corruption.num_states, shape)
+    given = _given(x, label, known, hold)
+    if given.label is not None and bool((given.label != given.label[0]).any()):
+        raise ValueError("label holds several labels; allowed: one, for a step and the one back")
+    law = given.step(kernel, x, _level(kernel, level))
     proposal = product_laws(law.probs())
     n, values = len(x), kernel.corruption.num_states
-    every, flat = torch.ones(x.shape).nonzero(as_tuple=True), x.reshape(n, -1)
+    every, flat = torch.ones(x.shape).nonzero(as_tuple=True), law.x.reshape(n, -1)
     ratios = torch.stack(  # of each value at each site, (V^D, D, V); nothing for the one it has
         [
             law.log_site_ratios(torch.full_like(x, v), every).reshape(flat.shape)
@@ -184,12 +227,15 @@ def metropolis_matrix(
         ],
         -1,
     ).scatter(-1, flat.unsqueeze(-1), 0.0)
-    onehot = torch.nn.functional.one_hot(flat, values).to(ratios)
+    if given.known is not None:
+        ratios = ratios.where(given.known[0].reshape(n, -1, 1), 0.0)
+    onehot = torch.nn.functional.one_hot(x.reshape(n, -1), values).to(ratios)
     seen = torch.einsum("xdv,ydv->xy", ratios, onehot)  # sum over changed sites, from x
     log_ratio = (seen - seen.T) / 2 + proposal.T.log() - proposal.log()
     P = torch.where(proposal > 0, proposal * log_ratio.exp().clamp(max=1.0), 0.0)
     P.fill_diagonal_(0.0)
-    return P + torch.diag(1 - P.sum(1))
+    P = P + torch.diag(1 - P.sum(1))
+    return P[index(law.x, values)]  # from where the known values stand
 
 
 @torch.no_grad()
@@ -197,17 +243,32 @@ def read_out_matrix(
     kernel: CategoricalNoiseKernel,
     shape: Sequence[int],
     level: float,
-    mode: bool = False,
-    label: Tensor | None = None,
+    *,
+    draw: bool = False,
+    label: Tensor | int | None = None,
     known: checks.Known | None = None,
+    hold: float | Tensor | None = None,
 ) -> Tensor:
-    """R[x, z]: the law of the read-out z given x, (V^D, K^D); a point mass at its mode if asked."""
-    x = states(kernel.corruption.num_states, shape)
-    b = torch.tensor(float(level), dtype=torch.float64)
-    read_out = kernel.transition(x, b, None, label, known).read_out
-    probs = read_out.log_probs.double().exp()
-    if mode:
-        probs = torch.nn.functional.one_hot(read_out.mode(), probs.shape[-1]).double()
+    """R[x, z]: the law of the read-out z given x, (V^D, K^D).
+
+    Args:
+        kernel: the kernel.
+        shape: S.
+        level: b.
+        draw: read out by a draw instead of the mode, where there is a point mass; as in `sample`.
+        label: one label, or labels (V^D,), for networks that declare them.
+        known: (mask, values), each of shape S; mask True = generate.
+        hold: h, for networks that are told it; None for the kernel's own.
+
+    Raises:
+        SpaceTooLargeError: for more than `MAX_STATES` states.
+        ValueError: for a kernel of another class.
+    """
+    x = states(_noise_kernel(kernel).corruption.num_states, shape)
+    law = _given(x, label, known, hold).step(kernel, x, _level(kernel, level))
+    probs = law.read_out.log_probs.double().exp()
+    if not draw:
+        probs = torch.nn.functional.one_hot(law.read_out.mode(), probs.shape[-1]).double()
     return product_laws(probs)
 
 
@@ -226,7 +287,7 @@ def noisy_law(p_data: Tensor, corruption: Corruption, shape: Sequence[int], leve
     k, v = corruption.num_categories, corruption.num_states
     num_states(v, shape)
     law = _law(p_data, k**sites, "p_data")
-    q = corruption.checked_matrix(float(level))
+    q = corruption.checked_matrix(checks.probability(level, "level"))
     for _ in range(sites):  # each turn moves the first site, noised, to the end
         law = (law.reshape(k, -1).T @ q).reshape(-1)
     return law.reshape(-1)
@@ -243,137 +304,53 @@ def _law(p: Tensor, size: int, name: str) -> Tensor:
     return law / law.sum()
 
 
-def stationary_distribution(P: Tensor) -> Tensor:
-    """The law pi with ``pi P = pi``, (V^D,), from the linear system.
-
-    Raises:
-        ValueError: for a matrix that is not square and row-stochastic, or a chain that has more
-            than one stationary law.
-
-    Example:
-        >>> stationary_distribution(torch.tensor([[0.5, 0.5], [0.25, 0.75]]))
-        tensor([0.3333, 0.6667], dtype=torch.float64)
-    """
-    P = P.double()
-    if P.ndim != 2 or P.shape[0] != P.shape[1]:
-        raise ValueError(f"P has shape {tuple(P.shape)}; allowed: a square matrix")
-    if float((P.sum(1) - 1).abs().max()) > 1e-6:
-        raise ValueError("P has rows that do not sum to 1")
-    system = (P - torch.eye(len(P)).to(P)).T.clone()
-    system[-1] = 1.0  # one balance equation is redundant; normalisation takes its place
-    right = torch.zeros(len(P), dtype=P.dtype)
-    right[-1] = 1.0
-    try:
-        pi = torch.linalg.solve(system, right).clamp_min(0.0)
-    except RuntimeError as error:
-        raise ValueError(_MANY_LAWS) from error
-    reaches = torch.zeros(len(P), dtype=torch.bool)
-    reaches[pi.argmax()] = True
-    while bool((wider := reaches | (P[:, reaches] > 0).any(1)).ne(reaches).any()):
-        reaches = wider
-    if not bool(reaches.all()):
-        raise ValueError(_MANY_LAWS)
-    return pi / pi.sum()
-
-
 def annealed_law(
     kernel: CategoricalNoiseKernel,
     shape: Sequence[int],
     levels: Sequence[float],
     correctors: int = 0,
-    mode: bool = False,
+    *,
+    draw: bool = False,
+    label: Tensor | int | None = None,
     known: checks.Known | None = None,
+    hold: float | None = None,
     metropolis: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """The exact law of an annealed run: of its last state and of its read-out.
+    """The exact law of an annealed run, as `sample` makes it: of its last state and its read-out.
 
     Args:
         kernel: the kernel.
         shape: S.
-        levels: the levels of the run, from the first (1.0) to the last.
+        levels: the levels of the run, the first 1.
         correctors: equal-level steps after each move.
-        mode: whether the read-out takes the mode instead of a draw.
+        draw: read out by a draw instead of the mode.
+        label: one label, for networks that declare it.
         known: (mask, values), each of shape S; mask True = generate.
-        metropolis: whether equal-level steps are Metropolis steps; not together with `known`.
+        hold: h; None for the kernel's own.
+        metropolis: whether equal-level steps are Metropolis steps.
 
     Returns:
         Law of the state at the last level (V^D,), and of the read-out (K^D,).
 
     Raises:
-        ValueError: for levels that do not start at 1, noise that does not forget, or Metropolis
-            steps with known sites.
+        ValueError: for a kernel of another class, levels that do not start at 1, or noise that
+            does not forget.
     """
-    if metropolis and known is not None:
-        raise ValueError("metropolis was True with known sites; allowed: one of the two")
-    if levels[0] != 1 or not kernel.corruption.forgets:
-        raise ValueError(
-            f"levels starts at {levels[0]} with forgets={kernel.corruption.forgets}; allowed: 1 "
-            "and noise that forgets, so that the start is known"
-        )
+    run = checked_levels(levels, 1, 0.0)
+    if not _noise_kernel(kernel).corruption.forgets:
+        name = type(kernel.corruption).__name__
+        raise ValueError(f"{name} does not forget at level 1; allowed: noise of a known start")
     start = torch.zeros(kernel.corruption.num_categories ** math.prod(shape))
     start[0] = 1.0  # level 1 forgets it
-    law = noisy_law(start, kernel.corruption, shape, levels[0])
-    for b_x, b_y in pairwise(levels):
-        law = law @ transition_matrix(kernel, shape, b_x, b_y, known=known)
+    law = noisy_law(start, kernel.corruption, shape, 1.0)
+    for b_x, b_y in pairwise(run):
+        law = law @ transition_matrix(kernel, shape, b_x, b_y, label, known, hold)
         if correctors:
             if metropolis:
-                P = metropolis_matrix(kernel, shape, b_y)
+                P = metropolis_matrix(kernel, shape, b_y, label, known, hold)
             else:
-                P = transition_matrix(kernel, shape, b_y, known=known)
+                P = transition_matrix(kernel, shape, b_y, None, label, known, hold)
             for _ in range(correctors):
                 law = law @ P
-    return law, law @ read_out_matrix(kernel, shape, levels[-1], mode, known=known)
-
-
-def detailed_balance_residual(P: Tensor, pi: Tensor) -> float:
-    """``sum |pi(x) P(x, y) - pi(y) P(y, x)| / 2``: 0 exactly under detailed balance.
-
-    Example:
-        >>> detailed_balance_residual(torch.eye(2), torch.tensor([0.5, 0.5]))
-        0.0
-    """
-    flow = pi.double()[:, None] * P.double()
-    return float((flow - flow.T).abs().sum() / 2)
-
-
-def spectral_gap(P: Tensor, pi: Tensor) -> float:
-    """``1 - λ₂`` of the reversible part ``(P + P*) / 2``, P* the time reversal under pi.
-
-    For a reversible chain without negative eigenvalues, correlations decay like (1 - gap)^t.
-
-    Example:
-        >>> round(spectral_gap(torch.full((2, 2), 0.5), torch.tensor([0.5, 0.5])), 6)
-        1.0
-    """
-    lives = pi > 1e-15  # states that the chain leaves for good have no part in it
-    root = pi[lives].double().sqrt()
-    scaled = root[:, None] * P.double()[lives][:, lives] / root[None, :]
-    eigenvalues = torch.linalg.eigvalsh((scaled + scaled.T) / 2)
-    return float(1 - eigenvalues[-2]) if len(root) > 1 else 1.0
-
-
-def mixing_time(P: Tensor, pi: Tensor, distance: float = 0.25, most: int = 1 << 20) -> int:
-    """Steps until the law is within `distance` (TV) of pi from the worst start; `most` at least.
-
-    Example:
-        >>> mixing_time(torch.full((2, 2), 0.5), torch.tensor([0.5, 0.5]))
-        1
-    """
-    if not 0 < distance < 1:
-        raise ValueError(f"distance was {distance}; allowed: (0, 1)")
-    pi = pi.double()
-
-    def far(power: Tensor) -> bool:
-        return float((power - pi).abs().sum(1).max() / 2) > distance
-
-    powers = [P.double()]  # P^(2^i)
-    while far(powers[-1]):
-        if 2 ** len(powers) > most:
-            return most
-        powers.append(powers[-1] @ powers[-1])
-    steps, reached = 0, torch.eye(len(P)).double()
-    for i in range(len(powers) - 1, -1, -1):  # the last number of steps that is still far
-        further = reached @ powers[i]
-        if far(further):
-            steps, reached = steps + 2**i, further
-    return steps + 1
+    last = read_out_matrix(kernel, shape, run[-1], draw=draw, label=label, known=known, hold=hold)
+    return law, law @ last

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from discrete_ca.chains import run
+from discrete_ca import checks
+from discrete_ca.conditions import Conditions
 from discrete_ca.kernels import TransitionKernel
+from discrete_ca.walker import Tally, Walker
 
 
 def _series(values: Tensor) -> Tensor:
@@ -97,8 +99,8 @@ class TradeOff:
         hold: h.
         fidelity: the fidelity measure of the last states' read-outs.
         autocorrelation_time: τ of the statistic, in steps.
-        changed: share of sites that differ from the start at the end; of real-valued states, the
-            root mean square of the difference.
+        changed: share of sites that differ from the start at the end, known ones left out; of
+            real-valued states, the root mean square of the difference.
         nfe: network evaluations a chain.
     """
 
@@ -110,10 +112,17 @@ class TradeOff:
     nfe: int
 
 
-def _changed(clean: Tensor, z: Tensor) -> float:
+def _changed(clean: Tensor, z: Tensor, free: Tensor) -> float:
+    clean, z = clean[free], z[free]
     if clean.is_floating_point():
         return float((clean - z).double().square().mean().sqrt())
     return float((clean != z).double().mean())
+
+
+def _site_means(x: Tensor, free: Tensor) -> Tensor:
+    """Means over the free sites, (N,)."""
+    sites = x.double().where(free, 0.0).reshape(len(x), -1).sum(1)
+    return sites / free.reshape(len(x), -1).sum(1).clamp_min(1)
 
 
 @torch.no_grad()
@@ -125,6 +134,10 @@ def trade_off(
     steps: int,
     fidelity: Callable[[Tensor], float],
     statistic: Callable[[Tensor], Tensor] | None = None,
+    hold: float | None = None,
+    label: Tensor | int | None = None,
+    known: checks.Known | None = None,
+    metropolis: bool = False,
     generator: torch.Generator | None = None,
 ) -> list[TradeOff]:
     """The curve of fidelity against mixing over levels, from stationary runs.
@@ -136,7 +149,12 @@ def trade_off(
         steps: T, steps a run.
         fidelity: a measure of clean states, (N, *S) -> number, such as a Frechet distance.
         statistic: numbers whose autocorrelation is measured, (N, *S) -> (N,); None for the mean
-            over sites.
+            over the sites that are not known.
+        hold: h, in [0, 1]; None for the kernel's own.
+        label: one label, or labels (N,), for networks that declare them.
+        known: (mask, values) of sites that no step touches, such as padding, each of shape S or
+            (N, *S); mask True = generate.
+        metropolis: refuse steps that break detailed balance; see `discrete_ca.metropolis`.
         generator: source of randomness.
 
     Example:
@@ -147,24 +165,25 @@ def trade_off(
         >>> points[0].nfe
         9
     """
+    given = Conditions.of(checks.tensor(z, "z"), label, known, hold)
+    free = torch.ones_like(z, dtype=torch.bool) if given.known is None else given.known[0]
     points = []
     for level in levels:
         start = kernel.corrupt(z, level, generator)
-        series, x = [], start
-        for state in run(kernel, start, level, steps, generator=generator):
-            x = state
-            mean = x.double().reshape(len(x), -1).mean(1)
-            series.append(mean if statistic is None else statistic(x).double())
-        law = getattr(kernel.transition(x, level), "read_out", None)
-        clean = x if law is None else law.mode()
+        tally = Tally.of(metropolis, [level])
+        walker, series = Walker(kernel, start, level, given, generator, tally), []
+        for _ in range(steps):
+            x = walker.step()
+            series.append(_site_means(x, free) if statistic is None else statistic(x).double())
+        clean = walker.read_out(draw=False)
         points.append(
             TradeOff(
                 level=level,
-                hold=kernel.hold,
+                hold=kernel.hold if hold is None else float(hold),
                 fidelity=fidelity(clean),
                 autocorrelation_time=autocorrelation_time(torch.stack(series)),
-                changed=_changed(clean, z),
-                nfe=steps + 1,
+                changed=_changed(clean, z, free),
+                nfe=(steps + 1) * kernel.evaluations(label is not None),
             )
         )
     return points

@@ -5,7 +5,7 @@ never which type it is. Log-probabilities are summed over sites: shape (B,).
 """
 
 from discrete_ca.distributions.base import Distribution, Transition, sum_sites
-from discrete_ca.distributions.categorical import Categorical, entropies
+from discrete_ca.distributions.categorical import Categorical
 from discrete_ca.distributions.normal import Normal
 from discrete_ca.distributions.transition import CategoricalTransition, held_or_fresh
 
@@ -15,7 +15,6 @@ __all__ = [
     "Distribution",
     "Normal",
     "Transition",
-    "entropies",
     "held_or_fresh",
     "sum_sites",
 ]

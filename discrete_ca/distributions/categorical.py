@@ -13,7 +13,7 @@ from discrete_ca.corruption.segments import log_sums
 from discrete_ca.corruption.sparse import SparseRows
 from discrete_ca.distributions.base import Distribution, sum_sites
 from discrete_ca.errors import NonFiniteError
-from discrete_ca.logits import log_prob_at, wide
+from discrete_ca.logits import entropies, log_prob_at, wide
 
 
 class Categorical(Distribution):
@@ -139,13 +139,3 @@ class Categorical(Distribution):
     def entropy(self) -> Tensor:
         """Entropy in nats, (B,)."""
         return sum_sites(entropies(self.log_probs.exp()))
-
-
-def entropies(probs: Tensor) -> Tensor:
-    """Entropy in nats of each row: (..., V) to (...); 0 log 0 = 0.
-
-    Example:
-        >>> entropies(torch.tensor([0.5, 0.5, 0.0]))
-        tensor(0.6931)
-    """
-    return -torch.special.xlogy(probs, probs).sum(-1)

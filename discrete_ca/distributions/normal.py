@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from discrete_ca import checks
+from discrete_ca import checks, draws
 from discrete_ca.distributions.base import Transition, sum_sites
 
 
@@ -41,7 +41,7 @@ class Normal(Transition):
     @torch.no_grad()
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """One draw, (B, *S)."""
-        device = generator.device if generator is not None else self.mean.device
+        device = draws.source_of(generator, self.mean.device)
         noise = torch.randn(
             self.mean.shape, dtype=self.mean.dtype, device=device, generator=generator
         )

@@ -11,7 +11,8 @@ from torch import Tensor
 from discrete_ca import checks, draws
 from discrete_ca.corruption import Corruption
 from discrete_ca.distributions.base import Transition, sum_sites
-from discrete_ca.distributions.categorical import Categorical, entropies
+from discrete_ca.distributions.categorical import Categorical
+from discrete_ca.logits import entropies
 
 
 def held_or_fresh(log_fresh: Tensor, hold: Tensor, same: Tensor) -> Tensor:

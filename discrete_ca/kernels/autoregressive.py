@@ -71,7 +71,7 @@ class AutoregressiveKernel(CorruptionKernel):
         x: Tensor,
         level: checks.Level,
         target_level: checks.Level | None = None,
-        label: Tensor | None = None,
+        label: Tensor | int | None = None,
         known: checks.Known | None = None,
         hold: float | Tensor | None = None,
     ) -> AutoregressiveTransition:
@@ -87,7 +87,7 @@ class AutoregressiveKernel(CorruptionKernel):
         x, b_x, b_y, known = self._begin(x, level, target_level, known)
         given = self.hold if hold is None else hold
         holds = checks.holds(given if target_level is None else 0.0, b_x)
-        told = self._told(label, known, holds)
+        told = self._told(x, label, known, holds)
         return AutoregressiveTransition(self, x, b_x, b_y, holds, told, known)
 
     def renoise(
@@ -129,6 +129,8 @@ class AutoregressiveTransition(Transition):
     ) -> None:
         self.kernel, self.x, self.b_x, self.b_y = kernel, x, b_x, b_y
         self.hold, self.told, self.known = hold, told, known
+        if bool(((b_x == 0) & (b_y == 0)).any()):  # what is clean and stays clean stays as it is
+            self.hold = torch.where((b_x == 0) & (b_y == 0), 1.0, hold)
 
     @property
     def read_out(self) -> AutoregressiveTransition:  # type: ignore[override]

@@ -44,6 +44,9 @@ class TransitionKernel(serialization.Configured, nn.Module, ABC):
     hold: float = 0.0
     """h, the probability that a site is held in one step; 0 where the kernel has no such notion."""
 
+    holds_below_one: bool = False
+    """Whether a hold of 1, the identity, is none of this kernel's."""
+
     @abstractmethod
     def transition(
         self,
@@ -62,7 +65,8 @@ class TransitionKernel(serialization.Configured, nn.Module, ABC):
             x: states at `level`, shape (B, *S).
             level: b_x, a number or shape (B,).
             target_level: b_y; None for an equal-level step.
-            label: class labels, long, shape (B,), for networks that declare `label`.
+            label: class labels, long, shape (B,), for networks that declare `label`; kernels of
+                this package take one label for all, too.
             known: (mask, values) of conditioned sites, mask True = generate.
         """
 
@@ -187,6 +191,22 @@ def device_of(kernel: nn.Module) -> torch.device:
     return next((p.device for p in kernel.parameters()), torch.device("cpu"))
 
 
+def some(x: Tensor) -> None:
+    """Refuse what is no batch of at least one example.
+
+    Raises:
+        TypeError: for what is no tensor.
+        ValueError: for an empty batch.
+
+    Example:
+        >>> some(torch.zeros(0, 5))
+        Traceback (most recent call last):
+        ValueError: x has shape (0, 5); allowed: at least one example
+    """
+    if checks.tensor(x, "x").ndim and not len(x):
+        raise ValueError(f"x has shape {tuple(x.shape)}; allowed: at least one example")
+
+
 def declared(net: nn.Module, names: Sequence[str]) -> frozenset[str]:
     """Which of `names` the network's forward declares as parameters.
 
@@ -225,23 +245,35 @@ class NetworkKernel(TransitionKernel):
         """Whether the network is told the label."""
         return "label" in self._declared
 
+    @property
+    def told_hold(self) -> bool:
+        """Whether a network is told the hold."""
+        return "hold" in self._declared
+
     def evaluations(self, labelled: bool) -> int:
         """Network evaluations that a step costs an example: two where a label guides it."""
         own = getattr(self.net, "evaluations", None)
         return 1 if own is None else own(labelled)
 
     def _told(
-        self, label: Tensor | None, known: checks.Known | None, hold: Tensor | None = None
+        self,
+        x: Tensor,
+        label: Tensor | int | None,
+        known: checks.Known | None,
+        hold: Tensor | None = None,
     ) -> dict[str, Tensor | None]:
-        """What the network declares of these.
+        """What the network declares of these, at states x (B, *S).
 
         Raises:
-            ValueError: for a label that it does not take.
+            TypeError: for labels that are no whole numbers.
+            ValueError: for a label that it does not take, or labels of another shape.
         """
-        if label is not None and not self.told_label:
-            raise ValueError(
-                f"label was given, but {type(self.net).__name__}.forward declares no `label`"
-            )
+        if label is not None:
+            if not self.told_label:
+                raise ValueError(
+                    f"label was given, but {type(self.net).__name__}.forward declares no `label`"
+                )
+            label = checks.labels(label, len(x), x.device)
         mask = None if known is None else known[0]
         every = {"label": label, "known": mask, "hold": hold}
         return {name: value for name, value in every.items() if name in self._declared}
@@ -250,11 +282,11 @@ class NetworkKernel(TransitionKernel):
         self,
         x: Tensor,
         b: Tensor,
-        label: Tensor | None,
+        label: Tensor | int | None,
         known: checks.Known | None,
         hold: Tensor | None = None,
     ) -> Tensor:
-        out: Tensor = self.net(x, b, **self._told(label, known, hold))
+        out: Tensor = self.net(x, b, **self._told(x, label, known, hold))
         return out
 
     def _check_output(self, out: Tensor, want: tuple[int, ...], source: nn.Module) -> None:

@@ -7,6 +7,7 @@ corruption's exact coupling q.
 from __future__ import annotations
 
 import copy
+import functools
 from typing import Self
 
 import torch
@@ -71,6 +72,11 @@ class CategoricalNoiseKernel(CorruptionKernel):
         if self.lag is not None:
             self.hold = self.lag  # what the hold tends to at small levels
 
+    @property
+    def told_hold(self) -> bool:
+        """Whether the network or the adjustment head is told the hold."""
+        return super().told_hold or self._head_told_hold
+
     @classmethod
     def with_lag(cls, net: nn.Module, corruption: Absorbing, lag: float = 0.95) -> Self:
         """The paper's absorbing kernel (its Eq. 27): scramble, then hold with "lag" w.
@@ -88,7 +94,8 @@ class CategoricalNoiseKernel(CorruptionKernel):
             guidance: g; 0 leaves the labels as they are.
 
         Raises:
-            ValueError: for a network that takes no label, or a guidance below 0.
+            ValueError: for a network that takes no label or is guided already, or a guidance
+                below 0.
 
         Example:
             >>> from discrete_ca.nn import MLP
@@ -123,7 +130,7 @@ class CategoricalNoiseKernel(CorruptionKernel):
         x: Tensor,
         level: checks.Level,
         target_level: checks.Level | None = None,
-        label: Tensor | None = None,
+        label: Tensor | int | None = None,
         known: checks.Known | None = None,
         hold: float | Tensor | None = None,
     ) -> CategoricalTransition:
@@ -132,7 +139,8 @@ class CategoricalNoiseKernel(CorruptionKernel):
         A `hold`, a number or (B,), takes the place of the kernel's own.
 
         Known sites keep their values: they are put into x unnoised, the read-out is a point mass
-        there, and a network that declares `known` is told which they are (theory, section 6).
+        there, and a network that declares `known` is told which they are (theory, section 6). At
+        level 0 the read-out is a point mass at x.
 
         Raises:
             TypeError: for states or masks of the wrong dtype.
@@ -146,7 +154,8 @@ class CategoricalNoiseKernel(CorruptionKernel):
         self._check_output(logits, (*x.shape, self.corruption.num_categories), self.net)
         if self.add_evidence:
             logits = logits + self._evidence(x, b_x, logits.dtype)
-        read_out = self._law(logits, x, known, self.net)
+        clean = self._clean(x, b_x)
+        read_out = self._law(logits, x, known, self.net, clean)
         head = self.adjustment if target_level is None else None
 
         def adjust(read_out: Categorical) -> Categorical:
@@ -157,7 +166,7 @@ class CategoricalNoiseKernel(CorruptionKernel):
             with torch.set_grad_enabled(gradient):  # as when the transition was asked for
                 logits = head(log_pz, evidence, b_x, **told)
                 self._check_output(logits, tuple(log_pz.shape), head)
-                return self._law(logits, x, known, head)
+                return self._law(logits, x, known, head, clean)
 
         gradient = torch.is_grad_enabled()
         return CategoricalTransition(
@@ -186,11 +195,15 @@ class CategoricalNoiseKernel(CorruptionKernel):
         return evidence.masked_fill(nothing, 0.0)
 
     def _law(
-        self, logits: Tensor, x: Tensor, known: checks.Known | None, source: nn.Module
+        self,
+        logits: Tensor,
+        x: Tensor,
+        known: checks.Known | None,
+        source: nn.Module,
+        clean: Tensor | None,
     ) -> Categorical:
-        """p(z|x) from logits; sites that are revealed or known become point masses."""
-        sure = self.corruption.reveals(x) if self.carry_over else None
-        if known is not None:
-            sure = ~known[0] if sure is None else sure | ~known[0]
-        fixed = None if sure is None else (sure, x)
+        """p(z|x) from logits; sites that are revealed, known or clean become point masses."""
+        revealed = self.corruption.reveals(x) if self.carry_over else None
+        sure = [m for m in (revealed, None if known is None else ~known[0], clean) if m is not None]
+        fixed = (functools.reduce(torch.logical_or, sure), x) if sure else None
         return Categorical(logits, fixed, type(source).__name__)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from discrete_ca import checks
 from discrete_ca.corruption import Corruption
-from discrete_ca.kernels.base import NetworkKernel
+from discrete_ca.kernels.base import NetworkKernel, some
 
 
 class CorruptionKernel(NetworkKernel):
@@ -47,6 +47,7 @@ class CorruptionKernel(NetworkKernel):
 
         b_y is b_x itself for an equal-level step.
         """
+        some(x)
         checks.states(x, self.corruption.num_states)
         b_x = b_y = checks.levels(level, x.shape[0], x.device)
         if target_level is not None:
@@ -57,6 +58,18 @@ class CorruptionKernel(NetworkKernel):
             checks.states(fixed, self.corruption.num_categories, "known values")
             x = torch.where(known[0], x, known[1])
         return x, b_x, b_y, known
+
+    def _clean(self, x: Tensor, b: Tensor) -> Tensor | None:
+        """Where a state is the category itself, at level 0, (B, *S); None where nowhere is.
+
+        Noise of one's own whose Q_0 is not the identity has no such level.
+        """
+        if bool((b > 0).all()):
+            return None
+        every = torch.arange(self.corruption.num_categories, device=x.device)
+        if bool((self.corruption.log_prob(every, every, 0.0) < -1e-6).any()):
+            return None
+        return checks.spread(b == 0, x) & (x < len(every))
 
     def corrupt(
         self, z: Tensor, level: checks.Level, generator: torch.Generator | None = None

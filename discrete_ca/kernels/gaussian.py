@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from discrete_ca import checks
 from discrete_ca.distributions import Normal
 from discrete_ca.errors import NonFiniteError
-from discrete_ca.kernels.base import NetworkKernel
+from discrete_ca.kernels.base import NetworkKernel, some
 from discrete_ca.serialization import Configured
 
 _LOG_VARIANCE_RANGE = (-20.0, 10.0)
@@ -74,6 +74,8 @@ class GaussianNoiseKernel(NetworkKernel):
         torch.Size([1, 4])
     """
 
+    holds_below_one = True  # at 1 the next state has no density
+
     def __init__(self, net: nn.Module, noise: LinearNoise | None = None, hold: float = 0.9) -> None:
         super().__init__(net)
         self.noise = noise if noise is not None else LinearNoise()
@@ -84,7 +86,7 @@ class GaussianNoiseKernel(NetworkKernel):
         x: Tensor,
         level: checks.Level,
         target_level: checks.Level | None = None,
-        label: Tensor | None = None,
+        label: Tensor | int | None = None,
         known: checks.Known | None = None,
         hold: float | Tensor | None = None,
     ) -> Normal:
@@ -94,9 +96,11 @@ class GaussianNoiseKernel(NetworkKernel):
 
         Raises:
             TypeError: for states that are not floating point.
-            ValueError: for levels, labels or masks out of range or of the wrong shape.
+            ValueError: for levels, labels or masks out of range or of the wrong shape, or a hold
+                of 1.
             NonFiniteError: for a network that returns NaN or infinite values.
         """
+        some(x)
         if not x.is_floating_point():
             raise TypeError(f"x has dtype {x.dtype}; allowed: floating point")
         b_x = checks.levels(level, x.shape[0], x.device).to(x.dtype)
@@ -109,6 +113,8 @@ class GaussianNoiseKernel(NetworkKernel):
             known = checks.known_sites(known, x)
             x = torch.where(known[0], x, known[1].to(x))
         holds = checks.holds(self.hold if hold is None else hold, b_x)
+        if bool((holds == 1).any()):
+            raise ValueError(f"hold was {hold}; allowed with real-valued states: [0, 1)")
         out = self._apply_net(x, b_x, label, known, holds)
         self._check_output(out, (*x.shape, 2), self.net)
         if not bool(out.isfinite().all()):

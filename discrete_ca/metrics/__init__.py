@@ -1,7 +1,7 @@
 """Metrics: how close samples are to the data, how varied they are, and whether they are copies."""
 
 from discrete_ca.metrics.chorales import ChoraleMetrics, PitchCoding, chorale_metrics
-from discrete_ca.metrics.copies import nearest_distance, share_of_copies
+from discrete_ca.metrics.copies import nearest_distance, share_of_copies, share_of_repeats
 from discrete_ca.metrics.divergences import (
     jensen_shannon,
     kullback_leibler,
@@ -97,6 +97,7 @@ __all__ = [
     "rows",
     "share_of_copies",
     "share_of_known_words",
+    "share_of_repeats",
     "share_seen",
     "total_variation",
     "values_of_sites",

@@ -6,6 +6,8 @@ data trained on, and held-out data with it too: a model that generalizes is abou
 
 from __future__ import annotations
 
+from collections import Counter
+
 import torch
 from torch import Tensor
 
@@ -34,6 +36,22 @@ def share_of_copies(samples: Tensor, data: Tensor) -> float:
     keys = [row.tobytes() for row in wanted.to("cpu", kind).numpy()]
     known = set(keys).intersection(row.tobytes() for row in rows.to("cpu", kind).numpy())
     return sum(key in known for key in keys) / len(keys)
+
+
+def share_of_repeats(data: Tensor) -> float:
+    """Share of rows that another row of the same data equals: what copies among real data are.
+
+    Args:
+        data: states, long, shape (M, *S).
+
+    Example:
+        >>> share_of_repeats(torch.tensor([[0, 1], [0, 1], [1, 1], [1, 0]]))
+        0.5
+    """
+    _, rows = _rows(data, data)
+    kind = torch.uint8 if int(rows.max()) < 256 else torch.long
+    counts = Counter(row.tobytes() for row in rows.to("cpu", kind).numpy())
+    return sum(count for count in counts.values() if count > 1) / len(rows)
 
 
 def nearest_distance(samples: Tensor, data: Tensor, chunk: int = 2048) -> Tensor:

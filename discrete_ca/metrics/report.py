@@ -34,9 +34,9 @@ MEASURES = {
     "density": Measure("density (principal components, k = 3)", ".3f"),
     "coverage": Measure("coverage (principal components, k = 3)", ".1%"),
     **{f"divergence_{n}": Measure(f"{n}-gram Jensen-Shannon (nats)", ".4f") for n in range(1, 6)},
-    **{f"seen_{n}": Measure(f"{n}-grams that the real text has", ".1%") for n in range(1, 6)},
+    **{f"seen_{n}": Measure(f"{n}-grams that real examples have", ".1%") for n in range(1, 6)},
     **{
-        f"cross_entropy_{n}": Measure(f"cross-entropy, real text's {n}-gram model (nats)", ".3f")
+        f"cross_entropy_{n}": Measure(f"cross-entropy, {n}-gram model of real ones (nats)", ".3f")
         for n in range(1, 6)
     },
     "known_words": Measure("words that the real text has", ".1%"),

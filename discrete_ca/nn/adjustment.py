@@ -13,6 +13,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from discrete_ca.logits import entropies
 from discrete_ca.nn.embeddings import accepted
 from discrete_ca.serialization import Configured
 
@@ -64,7 +65,7 @@ def site_features(
     says, seen = centred(log_pz), centred(evidence)
     probs = log_pz.exp()
     residual = evidence.softmax(-1) - probs
-    entropy = -torch.special.xlogy(probs, probs).sum(-1, keepdim=True)
+    entropy = entropies(probs).unsqueeze(-1)
     local = torch.cat([entropy, residual.abs().sum(-1, keepdim=True)], -1)
     flat = local.reshape(len(local), -1, 2)
     others = max(flat.shape[1] - 1, 1)

@@ -25,7 +25,7 @@ class Guided(Wrapped):
         guidance: g; 0 leaves the labels as loud as they are in the data.
 
     Raises:
-        ValueError: for a network that takes no label, or a guidance below 0.
+        ValueError: for a network that takes no label or is guided already, or a guidance below 0.
 
     Example:
         >>> from discrete_ca.nn import MLP
@@ -37,6 +37,8 @@ class Guided(Wrapped):
 
     def __init__(self, net: nn.Module, guidance: float) -> None:
         super().__init__(net)
+        if any(isinstance(part, Guided) for part in net.modules()):
+            raise ValueError("net is guided already; allowed: one guidance, of the network itself")
         if "label" not in self.accepts:
             raise ValueError(f"net is a {type(net).__name__}, which takes no `label`")
         if not 0 <= guidance < float("inf"):

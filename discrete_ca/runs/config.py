@@ -23,7 +23,7 @@ from discrete_ca.errors import ConfigError, unknown_name
 from discrete_ca.runs.recipes import config_file
 from discrete_ca.training import TrainConfig
 
-_OF_NUMBERS = ("value_range",)
+_OF_CATEGORIES = ("num_categories", "binarize", "quantize")
 _OF_ARRAYS = (
     "split", "num_categories", "binarize", "quantize", "states_key", "label_key", "in_memory",
     "streaming", "buffer", "value_range",
@@ -56,7 +56,8 @@ class DataConfig:
         binarize: make K = 2 by value >= this.
         quantize: make K equal bins of the range.
         states_key: the column or array of states.
-        label_key: the column or array of labels.
+        label_key: the column or array of labels. A .npy has none: labels come in one file with
+            their states, np.savez("x.npz", states=x, labels=y).
         tokenizer: of text: characters (unless said), bytes, or the path of a tokenizer.json.
         length: T, of text: categories a row; 256 unless said; of music: steps; 64 unless said.
         stride: of text and music, from the start of a window to that of the next; None for T.
@@ -69,8 +70,9 @@ class DataConfig:
         held_out: examples that are not trained on; their loss is observed.
         continuous: real-valued states (see `discrete_ca.data.load_continuous`); None for what the
             kernel takes.
-        value_range: of real-valued states, the range of the source that becomes [-1, 1]; None for
-            that of pictures and bytes, and floats as they are.
+        value_range: lowest and highest value of the source, for `quantize`; of real-valued states,
+            what becomes [-1, 1]. None for that of pictures and bytes, and of floats for [0, 1] with
+            `quantize`, else as they are.
 
     Raises:
         ConfigError: for a buffer of less than one example, and examples to hold out of a stream.
@@ -135,18 +137,18 @@ class DataConfig:
             chosen = {name: given[name] for name in form.settings if given[name] is not None}
             return form.load(self.source, **chosen)
         given = {name: given[name] for name in ("source", *form.settings)}
-        of_others = ("num_categories", "binarize", "quantize") if continuous else _OF_NUMBERS
-        for name in of_others:
-            if given[name] is not None:
-                raise ConfigError(
-                    f"data.{name} was {given[name]}; allowed: None, "
-                    f"data.continuous being {str(continuous).lower()}"
-                )
-        value_range = given.pop("value_range")
         if continuous:
-            names = ("source", "split", "states_key", "label_key")
-            return data.load_continuous(
-                **{name: given[name] for name in names}, value_range=value_range
+            for name in _OF_CATEGORIES:
+                if given[name] is not None:
+                    raise ConfigError(
+                        f"data.{name} was {given[name]}; allowed: None, data.continuous being true"
+                    )
+            names = ("source", "split", "states_key", "label_key", "value_range")
+            return data.load_continuous(**{name: given[name] for name in names})
+        if self.value_range is not None and self.quantize is None:
+            raise ConfigError(
+                f"data.value_range was {self.value_range}; allowed: None without data.quantize, "
+                "data.continuous being false"
             )
         buffer, in_memory = given.pop("buffer"), given.pop("in_memory")
         if given.pop("streaming"):

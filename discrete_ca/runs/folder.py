@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from discrete_ca import hub
 from discrete_ca.checks import Known
 from discrete_ca.data import (
+    ContinuousData,
     DiscreteData,
     Examples,
     StreamedData,
@@ -112,6 +114,29 @@ class SavedRun:
             own.lowest if lowest is None else lowest, own.rest if rest is None else rest
         )
 
+    def examples(self, split: str | None = None) -> DiscreteData | ContinuousData | None:
+        """The run's own data, read again where they lie on this machine.
+
+        Args:
+            split: of their source; None for what was trained on.
+
+        Returns:
+            None where they are not there any more, are a stream or have no such split.
+        """
+        if "config" not in self.about:
+            return None
+        config = RunConfig.from_dict(self.about["config"]).data
+        if config.streaming or (hub.is_name(config.source) and not Path(config.source).exists()):
+            return None
+        if split is not None:
+            config = dataclasses.replace(config, split=split)
+        try:
+            found = config.load()
+        except (ConfigError, DataError, OSError):
+            return None
+        fits = (tuple(found.shape), found.num_categories) == (self.shape, self.num_categories)
+        return found if fits and not isinstance(found, StreamedData) else None
+
     def padding(self, count: int, generator: torch.Generator | None = None) -> Known | None:
         """Which sites of so many examples are data, as in rows of the run's data drawn by chance.
 
@@ -145,15 +170,15 @@ def describe(
 ) -> dict[str, Any]:
     """What run.json holds: the config, the data's shape and what training cost."""
     count = None if isinstance(examples, StreamedData) else len(examples)
-    return {
-        "config": config.to_dict(),
-        "data": {
-            "name": examples.name, "count": count, "shape": list(examples.shape),
-            "num_categories": examples.num_categories,
-            "padded": getattr(examples, "present", None) is not None,
-        },
-        "training": training,
+    data: dict[str, Any] = {
+        "name": examples.name, "count": count, "shape": list(examples.shape),
+        "num_categories": examples.num_categories,
     }  # fmt: skip
+    if getattr(examples, "present", None) is not None:
+        data["padded"] = True
+    if examples.num_classes is not None:
+        data["num_classes"] = examples.num_classes
+    return {"config": config.to_dict(), "data": data, "training": training}
 
 
 def model_folder(folder: Path) -> Path:

@@ -114,9 +114,12 @@ class Comparison:
         if self.trained.is_floating_point():  # no draw equals another
             return {**found, "reference": self.reference}
         found["share_of_copies"] = metrics.share_of_copies(samples, self.trained)
-        if self.unseen is not None:
-            share = metrics.share_of_copies(self.unseen, self.trained)
-            found[metrics.floor_name("share_of_copies")] = share
+        real = (
+            metrics.share_of_repeats(self.trained)  # every real example was trained on
+            if self.unseen is None
+            else metrics.share_of_copies(self.unseen, self.trained)
+        )
+        found[metrics.floor_name("share_of_copies")] = real
         return {**found, "reference": self.reference}
 
 

@@ -33,9 +33,9 @@ def build_observers(
     seed = config.train.seed
     found: list[Observer] = []
     if config.kernel.kind in KERNELS:
-        objective: Objective = Denoising()
+        objective: Objective = Denoising(unlabelled_share=0.0)
     else:  # a user's own may have no read-out
-        objective = ContrastiveAdjustment(denoising_weight=0.0)
+        objective = ContrastiveAdjustment(denoising_weight=0.0, unlabelled_share=0.0)
     if held_out is not None:
         some = slice(0, _HELD_OUT)
         labels = None if held_out.labels is None else held_out.labels[some].long()
@@ -48,11 +48,10 @@ def build_observers(
         coding = PitchCoding.of_scores(examples.name)
         pitches = None if coding is None else coding.pitches
         found.append(Samples(shape, examples.num_categories, seed=seed, pitches=pitches))
-    if getattr(examples, "present", None) is not None:
-        return found  # chains would walk over padding
     if isinstance(examples, StreamedData):
-        starts = examples.take(0, _CHAINS)[0].long()
+        starts, present = examples.take(0, _CHAINS)[0].long(), None
     else:
-        starts = examples[:_CHAINS]
-    found.append(Mixing(starts, seed=seed))
+        starts, present = examples[:_CHAINS], getattr(examples, "present", None)
+    present = None if present is None else present[:_CHAINS]
+    found.append(Mixing(starts, seed=seed, present=present))
     return found

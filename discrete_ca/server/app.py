@@ -53,6 +53,7 @@ def create_app(
     medium: Medium,
     name: str,
     examples: Tensor | Sequence[Tensor] = (),
+    whose: str = "",
     desk: Desk | None = None,
 ) -> FastAPI:
     """The application, without the guard that stands before it (`safety.Guard`).
@@ -63,6 +64,7 @@ def create_app(
         medium: what designs are.
         name: of the run.
         examples: designs of the run's data, to begin with.
+        whose: what they are, where they are not of the run's data.
         desk: where drawings are handed in.
     """
     workers = Desk() if desk is None else desk
@@ -77,7 +79,7 @@ def create_app(
         title="discrete_ca explore", docs_url=None, redoc_url=None,
         openapi_url="/api/openapi.json", lifespan=lifespan,
     )  # fmt: skip
-    served = Served(shelf, studio, medium, name, examples, workers)
+    served = Served(shelf, studio, medium, name, examples, whose, workers)
     app.include_router(served.router())
     app.mount("/", StaticFiles(directory=str(static_folder()), html=True))
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -102,10 +104,11 @@ class Served:
         medium: Medium,
         name: str,
         examples: Tensor | Sequence[Tensor],
+        whose: str,
         desk: Desk,
     ) -> None:
         self.shelf, self.studio, self.medium = shelf, studio, medium
-        self.name, self.examples, self.desk = name, examples, desk
+        self.name, self.examples, self.whose, self.desk = name, examples, whose, desk
         self.drawings = Drawings(shelf, studio, desk)
 
     def router(self) -> APIRouter:
@@ -145,7 +148,7 @@ class Served:
 
     def model(self) -> dict[str, Any]:
         """What is served: the kind of design, its shape, what can be set."""
-        return facts(self.name, self.studio, self.medium, self.examples)
+        return facts(self.name, self.studio, self.medium, self.examples, self.whose)
 
     def example(
         self,

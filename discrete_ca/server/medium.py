@@ -107,7 +107,7 @@ class Medium:
 
 
 def facts(
-    name: str, studio: Studio, medium: Medium, examples: Sequence[Tensor] | Tensor
+    name: str, studio: Studio, medium: Medium, examples: Sequence[Tensor] | Tensor, whose: str = ""
 ) -> dict[str, Any]:
     """What the page has to know of a model."""
     kernel = studio.kernel
@@ -127,6 +127,7 @@ def facts(
         "metropolis": metropolis.refusal(kernel) is None,
         "starts_from_noise": bool(getattr(getattr(kernel, "corruption", None), "forgets", False)),
         "examples": len(examples),
+        "examples_of": whose or "the data",
         "formats": list(medium.formats),
         "tokens": None if medium.tokens is None else list(medium.tokens),
         "pitches": None if medium.pitches is None else list(medium.pitches),

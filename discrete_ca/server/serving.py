@@ -6,12 +6,11 @@ import contextlib
 import math
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from discrete_ca import data
@@ -84,7 +83,8 @@ def application(
         name: of the run, for the page.
         folder: where sessions lie.
         shape: S, where the run does not say.
-        examples: designs to begin with, (N, *S); None for MNIST digits where they fit.
+        examples: designs to begin with, (N, *S); None for the run's own data where they are there,
+            else MNIST's digits where they fit.
         coding: which pitch a category means, for designs that are voices (C, T).
         address: who may ask; None for this machine.
 
@@ -99,9 +99,9 @@ def application(
         raise ConfigError(f"run '{name}' does not say the shape of its data; pass --shape")
     studio = Studio(run.kernel.eval(), tuple(found), run.num_categories)
     medium = Medium.of(studio.shape, studio.num_categories, run.tokenizer, coding)
-    chosen = _digits(studio) if examples is None else examples
+    chosen, whose = (examples, "") if examples is not None else _own(run, studio)
     shelf = Shelf(folder, run.kernel, studio.shape, studio.num_categories, run.tokenizer)
-    app = create_app(shelf, studio, medium, name, chosen)
+    app = create_app(shelf, studio, medium, name, chosen, whose)
     return Guard(app, place.hosts, place.token, most=_most_bytes(studio))
 
 
@@ -150,12 +150,19 @@ def serve(app: Any, address: Address, tell: Callable[[str], None] = print) -> No
             uvicorn.Server(config).run(sockets=[listening])
 
 
-def _digits(studio: Studio) -> Tensor:
-    """MNIST's test digits where they fit, else nothing."""
+def _own(run: SavedRun, studio: Studio) -> tuple[Sequence[Tensor], str]:
+    """The run's own examples, those of a test split first, else MNIST's test digits where they fit.
+
+    With them what they are where they are not the run's.
+    """
+    for split in ("test", None):
+        own: Any = run.examples(split) if run.shape == studio.shape else None
+        if own is not None and own.present is None:  # designs know no padding
+            return own, ""
     name = DIGITS.get(studio.num_categories)
     if name is None or studio.shape != (28, 28):
-        return torch.zeros((0, *studio.shape), dtype=torch.long)
-    return data.load(name, split="test").states
+        return (), ""
+    return data.load(name, split="test").states, "MNIST's test digits"  # type: ignore[return-value]
 
 
 def _most_bytes(studio: Studio) -> int:

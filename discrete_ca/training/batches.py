@@ -103,8 +103,11 @@ class Batches:
         self.block = max(1, source.buffer // size) if isinstance(source, Streamed) else 0
         self._order = lru_cache(maxsize=2)(self._new_order)  # two: threads meet at a boundary
         if isinstance(source, Tensor | Indexed) and len(source) < size:
+            windows = ", or shorter windows of text (--data.length)"
             raise DataError(
-                f"data has {len(source)} examples; allowed: at least batch_size = {size}"
+                f"data has {len(source)} examples; allowed: at least batch_size = {size}: set a "
+                f"smaller one (--train.batch-size)"
+                f"{windows if getattr(source, 'tokenizer', None) is not None else ''}"
             )
 
     def _new_order(self, number: int) -> Order:

@@ -115,6 +115,7 @@ class Mixing:
         steps: T, steps a run; NFE T + 1 a level.
         fidelity: a measure of clean states, (N, *S) -> number; None for none.
         seed: seeds the draws.
+        present: which sites are data and not padding, which no step touches, (N, *S); None for all.
     """
 
     z: Tensor
@@ -122,14 +123,17 @@ class Mixing:
     steps: int = 50
     fidelity: Callable[[Tensor], float] | None = None
     seed: int = 0
+    present: Tensor | None = None
 
     def __call__(self, kernel: TransitionKernel) -> Observed:
         """ESS of the mean over sites a step and chain, how much has changed, fidelity."""
         from discrete_ca.diagnostics import mixing
 
+        z = self.z.to(device_of(kernel))
         points = mixing.trade_off(
-            kernel, self.z.to(device_of(kernel)), self.levels, steps=self.steps,
-            fidelity=self.fidelity or (lambda z: 0.0), generator=draws.keyed(self.seed, "mixing"),
+            kernel, z, self.levels, steps=self.steps, fidelity=self.fidelity or (lambda z: 0.0),
+            known=None if self.present is None else (self.present, z),
+            generator=draws.keyed(self.seed, "mixing"),
         )  # fmt: skip
         found: dict[str, float | Image] = {}
         for point in points:

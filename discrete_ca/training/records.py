@@ -59,6 +59,12 @@ class Records:
         """Note the loss and the gradient norm of a step."""
         self._pending.append((loss, norm))
 
+    def show(self, place: float, step: int, seconds: float) -> None:
+        """Say how the run goes before its first row, where that takes long."""
+        if self._bar is not None and self._bar.wants_a_line():
+            losses = [loss for loss, _ in self._pending]
+            self._bar.show(place, {"loss": _mean(losses), "step": step, "seconds": seconds})
+
     def close(self, place: float, **facts: float) -> Row:
         """A row of the steps since the last one: means over the finite ones, and `facts`.
 

@@ -51,8 +51,9 @@ class Trainer:
         observers: what is measured and drawn every `config.observe_every` steps.
 
     Raises:
-        ConfigError: for a phase that trains a part which the kernel does not have, for what needs
-            a folder without one, and a batch that cannot be cut into its parts.
+        ConfigError: for an objective that is none, a phase that trains a part which the kernel does
+            not have or asks what it cannot learn (`Objective.check`), for what needs a folder
+            without one, and a batch that cannot be cut into its parts.
         DataError: for data that are no source of batches, or fewer than one.
 
     Example:
@@ -73,6 +74,11 @@ class Trainer:
         config: TrainConfig,
         observers: Sequence[Observer] = (),
     ) -> None:
+        if not isinstance(objective, Objective | Schedule):
+            raise ConfigError(
+                f"objective was a {type(objective).__name__}; allowed: an Objective or a Schedule, "
+                "as in Trainer(kernel, objective, data, config)"
+            )
         self.kernel, self.data, self.config, self.observers = kernel, data, config, observers
         self.schedule = Schedule.of(objective)
         for name in ("best", "trackers"):
@@ -96,6 +102,10 @@ class Trainer:
         for phase in self.schedule.phases:
             if not self._parameters(phase):
                 raise ConfigError(f"a phase trains {phase.train}, which has no free parameters")
+            try:
+                phase.objective.check(kernel)
+            except ValueError as error:
+                raise ConfigError(str(error)) from error
 
     @property
     def history(self) -> list[Row]:
@@ -202,6 +212,11 @@ class Trainer:
     def _update(self, read: Iterator[Batch], interrupted: Callable[[], bool]) -> bool:
         """One optimizer step, left out where the gradient is not finite; whether to stop."""
         mine = [next(read) for _ in range(self.config.accumulate)]
+        if self.step == 0 and mine[0].label is None and getattr(self.kernel, "told_label", False):
+            log.warning(
+                "the kernel's network takes labels, but the data have none: it learns nothing of "
+                "them (DiscreteData(states, labels=labels), or a network without num_classes)"
+            )
         loss = self.part.gradient(self.progress.current.objective, mine, self.step)
         norm, taken = self.part.descend(self.progress.learning_rate(self.part_steps))
         self.step += 1
@@ -214,6 +229,7 @@ class Trainer:
         self.records.add(mean_loss, norm)
         self.seconds += seconds
         self.progress.advance(seconds)
+        self.records.show(self.progress.place(), self.step, self.seconds)
         return stop > 0
 
     def _close(self) -> None:

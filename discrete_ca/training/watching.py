@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,7 +17,7 @@ class Bar:
         shown: whether to show anything.
     """
 
-    LINE_SECONDS = 30.0  # between two lines in a log
+    FIRST_SECONDS, LINE_SECONDS = 10.0, 30.0  # to the first line in a log, and between lines
 
     def __init__(self, shown: bool) -> None:
         from rich.console import Console
@@ -37,7 +38,7 @@ class Bar:
         )
         self._task = self._bar.add_task("training", total=1.0, step=0, loss=math.nan, speed=0.0)
         self._before: tuple[float, float] | None = None
-        self._said = -math.inf
+        self._said, self._wait = time.monotonic(), self.FIRST_SECONDS
 
     def __enter__(self) -> Bar:
         self._bar.start()
@@ -53,13 +54,21 @@ class Bar:
         speed = (step - before[0]) / max(seconds - before[1], 1e-9)
         self._before = (step, seconds)
         self._bar.update(self._task, completed=place, step=step, loss=row["loss"], speed=speed)
-        if self._lines and (seconds - self._said >= self.LINE_SECONDS or place >= 1.0):
-            self._said = seconds
+        if self._lines and (self._late() or place >= 1.0):
+            self._said, self._wait = time.monotonic(), self.LINE_SECONDS
+            left = f", about {seconds * (1 / place - 1):.0f} s left" if 0 < place < 1 else ""
             self._console.print(
                 f"{place:4.0%} step {step} loss {row['loss']:.3f} {speed:.1f} steps/s "
-                f"{seconds:.0f} s",
+                f"{seconds:.0f} s{left}",
                 highlight=False,
             )
+
+    def wants_a_line(self) -> bool:
+        """Whether nothing was said yet and the first line is due."""
+        return self._lines and self._wait == self.FIRST_SECONDS and self._late()
+
+    def _late(self) -> bool:
+        return time.monotonic() - self._said >= self._wait
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def test_examples_are_labelled_by_the_law_that_they_are_from():
 def test_no_member_is_moved_by_the_loss_of_another():
     kernel = EnsembleKernel.of(kernels())
     z, label = LawBatches(LAWS)(24, torch.Generator().manual_seed(0))
-    loss = dca.Denoising()(kernel, z, 0.3, label, torch.Generator().manual_seed(1))
+    loss = dca.Denoising(unlabelled_share=0.0)(kernel, z, 0.3, label, torch.Generator().manual_seed(1))
     loss[label == 1].sum().backward()
     for weight in kernel.net.stacked:
         assert weight.grad[1].any()

@@ -68,6 +68,34 @@ def test_a_run_says_what_it_is(place, capsys):
     assert "--span 0 2" in capsys.readouterr().out
 
 
+def test_labels_that_are_not_used_are_said(place, tmp_path, capsys):
+    np.savez(tmp_path / "x.npz", states=np.load(place / "tokens.npy"), labels=np.arange(40) % 3)
+    words = ("--data", tmp_path / "x.npz", "--net.width", 8, *FAST)
+    for name, told in (("a", ()), ("b", ("--net.labels",))):
+        assert run("train", tmp_path / name, *words, *told) == 0
+        assert ("labels are not used: --net.labels" in capsys.readouterr().out) == (not told)
+        assert run("info", tmp_path / name) == 0
+        said = capsys.readouterr().out
+        assert "num_classes: 3" in said and ("not told the labels" in said) == (not told)
+
+
+def test_floats_of_any_range_become_categories(place, tmp_path, capsys):
+    x = np.load(place / "tokens.npy").astype(np.float32)
+    np.save(tmp_path / "whole.npy", x)
+    np.save(tmp_path / "wide.npy", 10 * x)
+    words = ("--net.width", 8, *FAST)
+    assert run("train", tmp_path / "a", "--data", tmp_path / "whole.npy", *words) == 0
+    assert "num_categories=3" in capsys.readouterr().out
+    words = ("--data", tmp_path / "wide.npy", "--data.quantize", 3, *words)
+    assert run("train", tmp_path / "b", *words) == 2
+    assert "or another value_range that holds them" in capsys.readouterr().err
+    assert run("train", tmp_path / "b", *words, "--data.value-range", 0, 20) == 0
+    assert "num_categories=3" in capsys.readouterr().out
+    design = ("--design", tmp_path / "wide.npy", "--out", tmp_path / "y.npy")
+    assert run("variants", tmp_path / "b", *design, "--level", 0, "--steps", 1, "--count", 2) == 0
+    assert (np.load(tmp_path / "y.npy") == x[0]).all()
+
+
 @pytest.mark.parametrize("suffix", ["npz", "npy", "txt", "png", "gif"])
 def test_samples_in_every_format(place, tmp_path, suffix):
     out = tmp_path / f"new/x.{suffix}"
@@ -106,6 +134,16 @@ def test_variants_of_what_was_sampled(place, tmp_path, capsys):
     assert (np.load(tmp_path / "y.npz")["states"] == wanted.numpy()).all()
     share = float((wanted != z).double().mean())
     assert f"{share:.1%} of the sites differ" in capsys.readouterr().out
+
+
+def test_designs_of_the_runs_own_data(place, tmp_path, capsys):
+    words = ("variants", place / "sequences", "--level", 0, "--steps", 1, "--count", 1)
+    assert run(*words, "--design", "train:3", "--out", tmp_path / "y.npy") == 0
+    assert (np.load(tmp_path / "y.npy") == np.load(place / "tokens.npy")[3]).all()
+    assert run(*words, "--design", "train:40", "--out", tmp_path / "y.npy") == 2
+    assert "an index below 40" in capsys.readouterr().err
+    assert run(*words, "--design", "none.png", "--out", tmp_path / "y.npy") == 2
+    assert capsys.readouterr().err == "error: none.png does not exist\n"
 
 
 def test_inpainting_keeps_what_is_known(place, tmp_path):
@@ -211,7 +249,11 @@ REFUSED = [
     (("eval", "{place}/images", "--kind", "image"), "unknown kind 'image'; did you mean 'images'"),
     (("eval", "{place}/images", "--split", "train"), "which the run was trained on"),
     (("eval", "{place}/images", "--samples", "3"), "samples was 3; allowed: a whole number >= 4"),
-    (("train", "{place}/images", *FAST), "holds a finished run"),
+    (("train", "{place}/images", *FAST), "holds a finished run; allowed: a new folder (in Python"),
+    (
+        ("train", "{place}/new", "--data", "{place}/tokens.npy", "--train.steps", "4"),
+        "at least batch_size = 64: set a smaller one (--train.batch-size)",
+    ),
     (("train", "{place}/new", "--config", "{place}/none.toml"), "none.toml' cannot be read"),
     (("train", "{place}/new", "--config"), "--config was given without a file"),
     (("train", "{place}/new", "--data", "binarised_mnist"), "did you mean 'binarized_mnist'"),
@@ -232,12 +274,32 @@ def test_what_is_refused_is_named_in_one_line(place, words, message, capsys, mon
     assert not (place / "new").exists()
 
 
-def test_unknown_flags_and_commands_are_refused(capsys, tmp_path):
-    assert main(["sampel"]) == 2
-    assert "sample" in capsys.readouterr().err
-    assert main(["train", str(tmp_path / "x"), "--train.stepz", "3"]) == 2
-    assert "--train.steps" in capsys.readouterr().err
+MISTYPED = [
+    ("sampel", "did you mean sample? (discrete-ca --help"),
+    ("train x --train.step 3", "--train.step, 3; did you mean --train.steps? (discrete-ca train"),
+    ("train x --batch-size 3", "did you mean --train.batch-size?"),
+    ("sample x --n 4", "did you mean --count?"),
+    ("sample x --design y", "options: --design y"),
+    ("train x --train.batch-size 0", "error: batch_size was 0; allowed: a whole number >= 1"),
+    ("train x --train.steps few", "--train.steps"),
+    ("inpaint x --box 1 2", "--box"),
+    ("train", "PATH"),
+    ("", "train, sample"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), MISTYPED)
+def test_mistyped_arguments_are_named_in_one_line(words, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(words.split()) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and said.count("\n") == 1
+    assert message in said and "tyro" not in said and "│" not in said
+
+
+def test_help_is_shown(capsys):
     assert main(["--help"]) == 0
+    assert "train" in capsys.readouterr().out
 
 
 def test_bench_runs_what_it_is_named(capsys, monkeypatch):
@@ -385,7 +447,7 @@ def test_commands_take_a_name_on_the_hub(place, hub, tmp_path, monkeypatch, caps
     assert run(words[0], place / "sequences", *words[1:], "y.npy") == 0
     assert (tmp_path / "x.npy").read_bytes() == (tmp_path / "y.npy").read_bytes()
     assert run("sample", "user/none") == 2
-    assert "'user/none' is no local folder" in capsys.readouterr().err
+    assert "there is no folder 'user/none'" in capsys.readouterr().err
 
 
 def test_eval_writes_beside_a_run_and_only_tells_of_the_hub(hub, tmp_path, monkeypatch, capsys):
@@ -412,12 +474,14 @@ def test_eval_takes_the_measures_that_suit(place, tmp_path, capsys):
     said = capsys.readouterr().out
     assert said.splitlines()[0].split() == ["measure", "samples", "real"]
     assert "precision" in said and "half of what was trained on: 6" in said
+    assert "6 were measured: as many as there are real examples" in said
     report = json.loads((place / "images/eval.json").read_text())
     assert report["samples"] == 6 and report["nfe"] == 3  # no more than there are real ones
     assert report.keys() >= {"mmd_hamming", "mmd_hamming_floor", "recall", "recall_floor"}
     assert run("eval", place / "sequences", *settings) == 0
     report = json.loads((place / "sequences/eval.json").read_text())
-    assert report["samples"] == 20
+    assert report["samples"] == 20 and "share_of_copies_test" in report
+    assert "3-grams that real examples have" in capsys.readouterr().out
     assert report.keys() >= {"divergence_2", "divergence_2_floor", "cross_entropy_5", "seen_3"}
     assert run("eval", place / "sequences", *settings) == 0  # the seed is the same
     again = json.loads((place / "sequences/eval.json").read_text())

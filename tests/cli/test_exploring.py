@@ -1,6 +1,7 @@
 """The command that serves a run to a browser."""
 
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import pytest
 pytest.importorskip("fastapi")
 from starlette.testclient import TestClient
 
+import discrete_ca as dca
 from discrete_ca import server
 from discrete_ca.cli import main
+from discrete_ca.runs import SavedRun
 from discrete_ca.server import serving
 from tests.server.helpers import kernel
 
@@ -80,3 +83,22 @@ def test_a_port_that_is_taken():
         taken.listen(1)
         with pytest.raises(ValueError, match="cannot be had"):
             server.serve(None, server.Address(port=taken.getsockname()[1]))
+
+
+def test_designs_to_begin_with_are_the_runs_own_where_they_are_there(tmp_path):
+    def facts(shape, source):
+        net = dca.nn.MLP(2, 2, shape, width=8)
+        kernel = dca.CategoricalNoiseKernel(net, dca.corruption.Uniform(2))
+        about = {"config": {"data": {"source": source}}} if source else {}
+        folder = tempfile.mkdtemp(dir=tmp_path)  # a server each
+        app = server.application(SavedRun(kernel, shape, 2, about), "run", folder)
+        with TestClient(app, base_url="http://127.0.0.1") as client:
+            found = client.get("/api/model").json()
+            return found["examples"], found["examples_of"]
+
+    np.save(tmp_path / "x.npy", np.arange(12).reshape(3, 4) % 2)
+    own = str(tmp_path / "x.npy")
+    assert facts((4,), own) == (3, "the data")
+    assert facts((4,), str(tmp_path / "gone.npy")) == (0, "the data")
+    assert facts((28, 28), own) == facts((28, 28), "") == (10_000, "MNIST's test digits")
+    assert facts((28, 28), "binarized_mnist") == (10_000, "the data")

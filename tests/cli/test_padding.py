@@ -26,6 +26,8 @@ def test_lines_of_text(tmp_path, monkeypatch, capsys):
     assert run("train", "run", "--data", "names.txt", "--data.pad", "--data.length", 8, *TINY) == 0
     about = json.loads((tmp_path / "run/run.json").read_text())
     assert about["data"]["padded"] and about["data"]["count"] == 12
+    row = json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[-1])
+    assert 0 < row["changed/0.6"] < 1 and row["held_out"] > 0  # observed, padding left out
     assert run("sample", "run", "--count", 30, *FEW) == 0
     lengths = [len(line) for line in (tmp_path / "out.txt").read_text().splitlines()]
     assert max(lengths) == 6 and len(lengths) == 30 and len(set(lengths)) > 1

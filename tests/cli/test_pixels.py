@@ -140,7 +140,7 @@ REFUSED = [
     (["--kernel", "gaussian", "--recipe", "half", "--data.quantize", "4"],
      "data.quantize was 4; allowed: None, data.continuous being true"),
     (["--data.value-range", "0", "1"],
-     "data.value_range was (0.0, 1.0); allowed: None, data.continuous being false"),
+     "data.value_range was (0.0, 1.0); allowed: None without data.quantize"),
     (["--net.components", "-1"], "net.components was -1; allowed: >= 0"),
     (["--kernel", "gauss"], "did you mean 'gaussian'"),
 ]  # fmt: skip

@@ -615,3 +615,15 @@ def test_of_noise_that_forgets_to_masks_every_token_tells_itself():
     assert not Matrix(full.to_sparse()).rules_out
     full[0] = f64(0.5, 0.5, 0.0)
     assert Matrix(full.to_sparse()).rules_out
+
+
+def test_a_constructor_that_forgets_its_base_is_refused_by_name():
+    class Forgetful(Corruption):
+        def __init__(self, num_categories):
+            self.num_categories = num_categories
+
+        def matrix(self, level):
+            return torch.eye(self.num_categories)
+
+    with pytest.raises(TypeError, match=r"Forgetful.__init__ did not call super\(\).__init__"):
+        Forgetful(3)

@@ -8,6 +8,7 @@ import math
 import pytest
 import torch
 
+import discrete_ca as dca
 from discrete_ca.corruption import Matrix, SparseMatrix
 from tests.helpers import FAMILIES, SHAPES, f64, near_tokens, rates, seeded, stochastic
 
@@ -179,3 +180,17 @@ def changes_shape(level):
 def test_what_is_no_corruption_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Matrix(**arguments)
+
+
+def test_arrays_and_rows_are_matrices_too(tmp_path):
+    R = torch.tensor([[0.0, 1.0], [0.5, 0.5]], dtype=torch.float64)
+    for given in (R.numpy(), R.tolist()):
+        noise = Matrix(given)
+        assert torch.equal(noise.matrix(1.0), R) and noise.linear
+        kernel = dca.CategoricalNoiseKernel(dca.nn.MLP(2, 2, shape=(3,), width=8), noise)
+        kernel.save_pretrained(tmp_path)
+        assert torch.equal(dca.load_kernel(tmp_path).corruption.matrix(1.0), R)
+    G = [[-1.0, 1.0], [1.0, -1.0]]
+    assert torch.equal(
+        Matrix(generator=G).matrix(0.5), Matrix(generator=torch.tensor(G)).matrix(0.5)
+    )

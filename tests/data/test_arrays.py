@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from discrete_ca.data import load
+from discrete_ca.data import DiscreteData, load
 from discrete_ca.errors import DataError
 
 STATES = np.array([[0, 1, 2], [2, 1, 0]])
@@ -70,6 +70,31 @@ def test_numbers_become_categories(tmp_path):
     ]
     drawn = load(tmp_path / "x.npy", stochastic=True, generator=torch.Generator().manual_seed(0))
     assert drawn.num_categories == 2 and drawn.states[0, 0] == 0 and drawn.states[0, 3] == 1
+
+
+def test_whole_numbers_in_floats_are_categories(tmp_path):
+    np.save(tmp_path / "x.npy", STATES.astype(np.float32))
+    for in_memory in (True, False):
+        data = load(tmp_path / "x.npy", in_memory=in_memory)
+        assert data.num_categories == 3 and data.states.tolist() == STATES.tolist()
+    np.save(tmp_path / "x.npy", STATES.astype(float) + np.inf)
+    with pytest.raises(DataError, match="states have dtype torch.float64"):
+        load(tmp_path / "x.npy")
+
+
+def test_a_table_and_named_labels_are_refused_with_what_to_do(tmp_path):
+    (tmp_path / "x.csv").write_text("0,1\n2,1\n")
+    with pytest.raises(DataError, match=r"\.json .*\.txt .* np\.save\('x.npy', np\.loadtxt"):
+        load(tmp_path / "x.csv")
+    names = ["cat", "dog"] * 2
+    np.savez(tmp_path / "x.npz", states=np.arange(4), labels=names)
+    np.save(tmp_path / "x.npy", np.arange(4))
+    with pytest.raises(DataError, match=r"np.unique\(names, return_inverse=True\)"):
+        load(tmp_path / "x.npz")
+    with pytest.raises(DataError, match=r"labels have dtype <U3.*np.unique"):
+        DiscreteData(torch.arange(4), labels=names)
+    with pytest.raises(DataError, match=r"np.savez\('x.npz', states=x, labels=y\)"):
+        load(tmp_path / "x.npy", label_key="y")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +162,7 @@ def test_pt_refusals(tmp_path):
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".pt"])
 def test_truncated_altered_and_missing_files(tmp_path, suffix):
     path = tmp_path / f"x{suffix}"
-    with pytest.raises(DataError, match=f"x{suffix} could not be read: FileNotFoundError"):
+    with pytest.raises(DataError, match=f"x{suffix} does not exist"):
         load(path)
     states = np.random.default_rng(0).integers(0, 9, (50, 20))
     if suffix == ".npy":
@@ -182,9 +207,9 @@ def test_unknown_sources(source, message):
 
 
 def test_other_files_are_refused(tmp_path):
-    (tmp_path / "x.csv").write_text("1,2")
-    with pytest.raises(DataError, match=r"x.csv is a file; allowed: .npy, .npz, .pt, or a folder"):
-        load(tmp_path / "x.csv")
+    (tmp_path / "x.dat").write_text("1,2")
+    with pytest.raises(DataError, match=r"x.dat is a file; allowed: .npy, .npz, .pt, .json"):
+        load(tmp_path / "x.dat")
 
 
 def test_arguments_that_mean_nothing_are_refused(tmp_path):

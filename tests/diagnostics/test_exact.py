@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from discrete_ca import CategoricalNoiseKernel, TransitionKernel, chains
+from discrete_ca import AutoregressiveKernel, CategoricalNoiseKernel, TransitionKernel, chains
 from discrete_ca.corruption import Absorbing, Ordinal, Uniform
 from discrete_ca.diagnostics import exact
 from discrete_ca.distributions import Categorical, sum_sites
 from discrete_ca.errors import SpaceTooLargeError
-from discrete_ca.nn import MLP
+from discrete_ca.nn import MLP, AutoregressiveTransformer
 from tests.helpers import (
     FAMILIES,
     SMALL,
@@ -210,10 +210,76 @@ def test_labels_and_known_sites_of_matrices(name):
     P = exact.transition_matrix(kernel, (2,), 0.4, label=labels, known=(mask, values))
     torch.testing.assert_close(P, exact.product_laws(law.probs()))
     assert bool((P[:, states[:, 0] != 1] == 0).all())
-    R = exact.read_out_matrix(kernel, (2,), 0.4, label=labels, known=(mask, values))
+    R = exact.read_out_matrix(kernel, (2,), 0.4, draw=True, label=labels, known=(mask, values))
     torch.testing.assert_close(R, exact.product_laws(law.read_out.log_probs.exp()))
     z = exact.states(2, (2,))
     assert bool((R[:, z[:, 0] != 1] == 0).all())
+
+
+class ByPairs(TransitionKernel):
+    """A noise kernel of which nothing is known but `transition`, scored pair by pair."""
+
+    def __init__(self, kernel):
+        super().__init__()
+        self.kernel, self.num_states = kernel, kernel.corruption.num_states
+
+    def transition(self, x, level, target_level=None, label=None, known=None, hold=None):
+        return self.kernel.transition(x, level, target_level, label, known, hold)
+
+
+@pytest.mark.parametrize("label", [None, 2, torch.tensor(2), torch.arange(9) % 3])
+@pytest.mark.parametrize("known", [False, True])
+def test_any_kernel_has_the_matrix_of_its_class(label, known):
+    """Rows that sum to 1 with known sites too: states with other values there are not led to."""
+    kernel = kernel_of("absorbing-2", net=Told, carry_over=False)
+    pair = (torch.tensor([True, False]), torch.tensor([0, 1])) if known else None
+    for target, hold in ((None, None), (None, 0.0), (0.1, None), (None, 0.8)):
+        given = {"label": label, "known": pair, "hold": hold}
+        P = exact.transition_matrix(ByPairs(kernel), (2,), 0.4, target, **given)
+        torch.testing.assert_close(P.sum(1), torch.ones(9).double(), rtol=0, atol=1e-12)
+        expected = exact.transition_matrix(kernel, (2,), 0.4, target, **given)
+        torch.testing.assert_close(P, expected, rtol=0, atol=1e-12)
+        own = exact.transition_matrix(kernel, (2,), 0.4, target, label, pair)
+        assert torch.equal(own, expected) is (hold is None)
+
+
+def test_autoregressive_matrices_with_known_sites_are_stochastic():
+    torch.manual_seed(0)
+    net = AutoregressiveTransformer(2, (2,), width=16, depth=1, heads=2, known=True).double()
+    torch.nn.init.normal_(net.out.weight)
+    kernel = AutoregressiveKernel(net, Uniform(2), 0.3)
+    known = (torch.tensor([False, True]), torch.tensor([1, 0]))
+    P = exact.transition_matrix(kernel, (2,), 0.4, known=known)
+    torch.testing.assert_close(P.sum(1), torch.ones(4).double(), rtol=0, atol=1e-12)
+    assert bool((P[:, :2] == 0).all()) and bool((P[:, 2:] > 0).all())
+    torch.testing.assert_close(P[:2], P[2:])  # the known value is put in
+
+
+class OneLinear(nn.Module):
+    """A user's network, single precision, that takes the level as it comes."""
+
+    def __init__(self):
+        super().__init__()
+        self.level, self.out = nn.Linear(1, 4), nn.Linear(2, 2)
+
+    def forward(self, x, b):
+        seen = self.level(b[:, None])[:, None, :2]
+        return self.out(nn.functional.one_hot(x, 2).float() + seen)
+
+
+def test_networks_get_levels_in_their_own_precision():
+    torch.manual_seed(0)
+    kernel = CategoricalNoiseKernel(OneLinear(), Uniform(2), 0.5)
+    x = exact.states(2, (3,))
+    P = exact.transition_matrix(kernel, (3,), 0.3)
+    expected = exact.product_laws(kernel.transition(x, 0.3).probs())  # as chains give it
+    torch.testing.assert_close(P, expected.detach(), rtol=0, atol=1e-15)
+    M = exact.metropolis_matrix(kernel, (3,), 0.3)
+    R = exact.read_out_matrix(kernel, (3,), 0.3, draw=True)
+    _, law = exact.annealed_law(kernel, (3,), [1.0, 0.3], 1, draw=True)
+    for rows in (P, M, R, law[None]):
+        assert rows.dtype == torch.float64
+        torch.testing.assert_close(rows.sum(1), torch.ones(len(rows)).double(), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -222,12 +288,12 @@ def test_read_out_matrices(name):
     x = exact.states(kernel.corruption.num_states, (2,))
     z = exact.states(kernel.corruption.num_categories, (2,))
     read_out = kernel.transition(x, f64(0.4)[0]).read_out
-    R = exact.read_out_matrix(kernel, (2,), 0.4)
+    R = exact.read_out_matrix(kernel, (2,), 0.4, draw=True)
     expected = torch.stack(
         [read_out.log_probs[:, range(2), clean].sum(-1).exp().detach() for clean in z], -1
     )
     torch.testing.assert_close(R, expected)
-    modes = exact.read_out_matrix(kernel, (2,), 0.4, mode=True)
+    modes = exact.read_out_matrix(kernel, (2,), 0.4)
     assert torch.equal(z[modes.argmax(-1)], read_out.mode())
     assert torch.equal(modes.sum(-1), torch.ones(len(x)).double())
 
@@ -295,8 +361,32 @@ def test_detailed_balance_residual():
 @pytest.mark.parametrize("seed", range(4))
 def test_spectral_gaps_of_reversible_chains(seed):
     P, pi = reversible_chain(15, seed)
-    second = np.sort(np.linalg.eigvals(P.numpy()).real)[-2]
+    second = np.sort(np.abs(np.linalg.eigvals(P.numpy())))[-2]
     assert exact.spectral_gap(P, pi) == pytest.approx(1 - second, abs=1e-10)
+
+
+def test_the_gap_is_the_absolute_one():
+    """Chains that alternate forget slowly, or never, though their second eigenvalue is low."""
+    half = f64(0.5, 0.5)
+    for stays, gap in ((0.0, 0.0), (0.1, 0.2), (0.5, 1.0), (0.9, 0.2)):
+        P = stays * torch.eye(2).double() + (1 - stays) * torch.eye(2).double().flip(0)
+        assert exact.spectral_gap(P, half) == pytest.approx(gap, abs=1e-12)
+        worst = [(torch.linalg.matrix_power(P, t)[0] - half).abs().sum() for t in (3, 4)]
+        if gap < 1:  # the distance falls by 1 - gap a step
+            assert float(worst[1]) == pytest.approx(float(worst[0]) * (1 - gap), abs=1e-12)
+    circle = torch.eye(4).double().roll(1, 1)
+    walk = (circle + circle.T) / 2  # from even to odd and back, for ever
+    assert exact.spectral_gap(walk, torch.ones(4) / 4) == pytest.approx(0.0, abs=1e-12)
+    assert exact.mixing_time(walk, torch.ones(4) / 4, most=64) == 64
+
+
+@pytest.mark.parametrize("tiny", [1e-4, 1e-9])
+def test_rare_states_have_a_part_in_the_gap(tiny):
+    """A state that is hard to reach and to leave: the slowest mode is its own."""
+    rows = [[1.0, 1.0, 0.01 * tiny], [1.0, 1.0, 0.0], [0.01 * tiny, 0.0, 0.99 * tiny]]
+    weights = torch.tensor(rows, dtype=torch.float64)
+    P, pi = weights / weights.sum(1, keepdim=True), weights.sum(1) / weights.sum()
+    assert exact.spectral_gap(P, pi) == pytest.approx(0.01, rel=0.01)
 
 
 def test_spectral_gap_of_a_chain_that_is_not_reversible():
@@ -304,7 +394,7 @@ def test_spectral_gap_of_a_chain_that_is_not_reversible():
     P = stochastic(8, 8, 2)
     pi = exact.stationary_distribution(P)
     reverse = pi[None, :] * P.T / pi[:, None]
-    second = np.sort(np.linalg.eigvals(((P + reverse) / 2).numpy()).real)[-2]
+    second = np.sort(np.abs(np.linalg.eigvals(((P + reverse) / 2).numpy())))[-2]
     assert exact.spectral_gap(P, pi) == pytest.approx(1 - second, abs=1e-10)
 
 
@@ -396,10 +486,10 @@ def test_any_law_is_stationary_at_slow_holds(name):
 # -- annealed runs ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", [False, True])
+@pytest.mark.parametrize("draw", [False, True])
 @pytest.mark.parametrize("correctors", [0, 2])
 @pytest.mark.parametrize("name", ["uniform-2", "absorbing-2", "ordinal-3", "matrix-callable"])
-def test_annealed_laws(name, correctors, mode):
+def test_annealed_laws(name, correctors, draw):
     """Against products of matrices made pair by pair, from the law at level 1 written out."""
     kernel = kernel_of(name)
     family, levels = kernel.corruption, [1.0, 0.6, 0.2]
@@ -415,9 +505,10 @@ def test_annealed_laws(name, correctors, mode):
         law = law @ matrix(b_x, f64(b_y)[0])
         for _ in range(correctors):
             law = law @ matrix(b_y, None)
-    state, read_out = exact.annealed_law(kernel, (2,), levels, correctors, mode)
+    state, read_out = exact.annealed_law(kernel, (2,), levels, correctors, draw=draw)
     torch.testing.assert_close(state, law)
-    torch.testing.assert_close(read_out, law @ exact.read_out_matrix(kernel, (2,), 0.2, mode))
+    R = exact.read_out_matrix(kernel, (2,), 0.2, draw=draw)
+    torch.testing.assert_close(read_out, law @ R)
     assert float(read_out.sum()) == pytest.approx(1)
 
 
@@ -430,14 +521,15 @@ def test_annealed_laws_by_sampling(family, carry_over, draw):
     net = Smooth(family.num_categories, family.num_states)
     kernel = CategoricalNoiseKernel(net, family, 0.6, carry_over)
     levels = [1.0, 0.75, 0.375, 0.125]
-    _, read_out = exact.annealed_law(kernel, (3,), levels, 1, mode=not draw)
+    how = {"draw": True} if draw else {}  # the mode is what both take unless asked
+    _, read_out = exact.annealed_law(kernel, (3,), levels, 1, **how)
     z = chains.sample(
         kernel,
         50_000,
         (3,),
         levels=levels,
         correctors=1,
-        draw=draw,
+        **how,
         chunk=50_000,
         generator=seeded(6),
     )
@@ -455,6 +547,22 @@ def test_annealed_laws_given_known_sites():
         assert float(law[~given].sum()) == 0
 
 
+def test_annealed_laws_under_conditions():
+    kernel = kernel_of("uniform-2", net=Told)
+    known = (torch.tensor([True, False]), torch.tensor([0, 1]))
+    given = {"label": 2, "known": known, "hold": 0.2}
+    state, read_out = exact.annealed_law(kernel, (2,), [1.0, 0.5, 0.2], 1, **given)
+    law = torch.full((4,), 0.25).double()
+    for b_x, b_y in ((1.0, 0.5), (0.5, 0.2)):
+        law = law @ exact.transition_matrix(kernel, (2,), b_x, b_y, **given)
+        law = law @ exact.transition_matrix(kernel, (2,), b_y, **given)
+    torch.testing.assert_close(state, law)
+    torch.testing.assert_close(read_out, law @ exact.read_out_matrix(kernel, (2,), 0.2, **given))
+    for name in given:  # each is heeded
+        less, _ = exact.annealed_law(kernel, (2,), [1.0, 0.5, 0.2], 1, **{**given, name: None})
+        assert float((less - state).abs().max()) > 1e-4
+
+
 def test_annealed_laws_with_metropolis_steps():
     kernel = kernel_of("uniform-2")
     state, _ = exact.annealed_law(kernel, (2,), [1.0, 0.4], 2, metropolis=True)
@@ -463,9 +571,6 @@ def test_annealed_laws_with_metropolis_steps():
     torch.testing.assert_close(state, law @ step @ step)
     plain, _ = exact.annealed_law(kernel, (2,), [1.0, 0.4], 2)
     assert float((state - plain).abs().max()) > 1e-4
-    known = (torch.tensor([True, False]), torch.tensor([0, 1]))
-    with pytest.raises(ValueError, match="metropolis was True with known sites"):
-        exact.annealed_law(kernel, (2,), [1.0, 0.4], 1, known=known, metropolis=True)
 
 
 def test_a_chain_with_more_than_one_stationary_law_is_refused():
@@ -484,7 +589,33 @@ def test_a_chain_with_more_than_one_stationary_law_is_refused():
 def test_the_gap_is_that_of_the_states_the_chain_lives_on():
     P = torch.tensor([[0.1, 0.9, 0, 0], [0, 0.1, 0.9, 0], [0, 0, 0.2, 0.8], [0, 0, 0.8, 0.2]])
     pi = torch.tensor([0.0, 0.0, 0.5, 0.5])
-    assert exact.spectral_gap(P, pi) == pytest.approx(1.6, abs=1e-6)
+    assert exact.spectral_gap(P, pi) == pytest.approx(0.4, abs=1e-6)  # λ = -0.6
+
+
+def test_kernels_of_other_classes_are_refused_by_name():
+    net = AutoregressiveTransformer(2, (2,), width=16, depth=1, heads=2)
+    kernel = AutoregressiveKernel(net, Uniform(2))
+    for of in (
+        lambda: exact.read_out_matrix(kernel, (2,), 0.3),
+        lambda: exact.metropolis_matrix(kernel, (2,), 0.3),
+        lambda: exact.annealed_law(kernel, (2,), [1.0, 0.3]),
+    ):
+        with pytest.raises(ValueError, match="kernel was a AutoregressiveKernel; allowed: a Cat"):
+            of()
+
+
+def test_what_does_not_fit_is_refused_by_name():
+    kernel = kernel_of("uniform-2", net=Told)
+    with pytest.raises(TypeError, match="level was '0.3'; allowed: a number"):
+        exact.transition_matrix(kernel, (2,), "0.3")
+    with pytest.raises(ValueError, match="levels was .*; allowed: at least two numbers in"):
+        exact.annealed_law(kernel, (2,), [1.0, 1.5])
+    with pytest.raises(ValueError, match="label holds several labels; allowed: one"):
+        exact.metropolis_matrix(kernel, (2,), 0.3, label=torch.arange(4))
+    with pytest.raises(TypeError, match="label has dtype torch.float32; allowed: whole numbers"):
+        exact.transition_matrix(kernel, (2,), 0.3, label=torch.ones(4))
+    with pytest.raises(TypeError, match=r"known was a Tensor; allowed: a pair \(mask, values\)"):
+        exact.transition_matrix(kernel, (2,), 0.3, known=torch.tensor([True, False]))
 
 
 def test_an_annealed_law_needs_a_known_start():

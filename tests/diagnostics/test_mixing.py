@@ -12,7 +12,7 @@ from discrete_ca.chains import run
 from discrete_ca.corruption import Uniform
 from discrete_ca.diagnostics import exact, mixing
 from discrete_ca.distributions import Categorical
-from tests.helpers import Counting, Posterior, Smooth, f64, random_law, seeded
+from tests.helpers import Counting, Posterior, Smooth, Told, f64, random_law, seeded
 
 
 def autoregressive(phi, steps, chains, seed):
@@ -222,6 +222,68 @@ def test_trade_off_of_a_kernel_without_a_read_out():
     assert point.hold == 0.0
     assert point.autocorrelation_time == pytest.approx(1, abs=0.3)
     assert point.changed == pytest.approx(2 / 3, abs=0.15)
+
+
+class Watched(CategoricalNoiseKernel):
+    """Remembers what each step was told."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.seen = []
+
+    def transition(self, x, level, target_level=None, label=None, known=None, hold=None):
+        self.seen.append((x, label, known, hold))
+        return super().transition(x, level, target_level, label, known, hold)
+
+
+def test_no_step_of_a_trade_off_touches_known_sites():
+    """Nor do they count: neither in the mean over sites nor in what has changed."""
+    kernel = Watched(Told(3, 3), Uniform(3), 0.3)
+    z = torch.randint(0, 3, (40, 6), generator=seeded(13))
+    mask = torch.arange(6) < torch.randint(1, 6, (40, 1), generator=seeded(14))
+    z[~mask] = 2
+    kept = []
+    (point,) = mixing.trade_off(
+        kernel, z, [0.8], steps=12, known=(mask, z), generator=seeded(15),
+        fidelity=lambda clean: kept.append(clean) or 0.0,
+    )  # fmt: skip
+    states = [x for x, *_ in kernel.seen[1:]]  # put into the first by the kernel itself
+    assert len(states) == 12
+    assert all(torch.equal(x[~mask], z[~mask]) for x in [*states, *kept])
+    assert all(torch.equal(known[0], mask) for _, _, known, _ in kernel.seen)
+    means = torch.stack([(x.double() * mask).sum(1) / mask.sum(1) for x in states])
+    tau = mixing.autocorrelation_time(means)
+    assert point.autocorrelation_time == pytest.approx(tau, rel=1e-12)
+    share = float((kept[0] != z)[mask].double().mean())
+    assert share > 0.1 and point.changed == pytest.approx(share, rel=1e-12)
+
+
+@pytest.mark.parametrize("metropolis", [False, True])
+def test_trade_off_under_conditions_by_hand(metropolis):
+    kernel = Watched(Told(2, 2), Uniform(2), 0.9)
+    z = torch.randint(0, 2, (30, 5), generator=seeded(16))
+    label = torch.arange(30) % 3
+    (point,) = mixing.trade_off(
+        kernel, z, [0.25], steps=12, fidelity=lambda clean: float(clean.sum()), hold=0.2,
+        label=label, metropolis=metropolis, generator=seeded(17),
+    )  # fmt: skip
+    assert point.hold == 0.2 and point.nfe == len(kernel.seen) == 13
+    g = seeded(17)
+    start = kernel.corrupt(z, 0.25, g)
+    states = list(
+        run(kernel, start, 0.25, 12, hold=0.2, label=label, metropolis=metropolis, generator=g)
+    )
+    tau = mixing.autocorrelation_time(torch.stack([x.double().mean(-1) for x in states]))
+    assert point.autocorrelation_time == pytest.approx(tau, rel=1e-12)
+    clean = kernel.transition(states[-1], 0.25, label=label, hold=0.2).read_out.mode()
+    assert point.fidelity == float(clean.sum())
+
+
+def test_trade_off_with_guidance_counts_both_evaluations():
+    kernel = CategoricalNoiseKernel(Told(2, 2), Uniform(2), 0.5).guided(1.0)
+    z = torch.zeros(4, 5, dtype=torch.long)
+    (point,) = mixing.trade_off(kernel, z, [0.5], steps=4, fidelity=lambda clean: 0.0, label=1)
+    assert point.nfe == 10
 
 
 def test_alternating_chains_are_bounded():

@@ -73,7 +73,7 @@ def test_a_denoisers_law_is_tilted_nearly(seed, law, tau):
     kernel = denoiser(k, shape, seed)
     P = exact.transition_matrix(kernel, shape, 0.3)
     pi = exact.stationary_distribution(P)
-    read = exact.read_out_matrix(kernel, shape, 0.3, mode=True).argmax(1)
+    read = exact.read_out_matrix(kernel, shape, 0.3).argmax(1)
     s = randn(len(pi), seed)[read]
     target = tilted(pi, s, tau)
     off, residuals = [], []
@@ -104,7 +104,7 @@ def test_rounds_are_counted_as_the_matrix_says(n):
     shape, level, each = (2, 2), 0.3, 20_000
     kernel = denoiser(2, shape, 1)
     space = exact.states(2, shape)
-    read = exact.read_out_matrix(kernel, shape, level, mode=True).argmax(1)
+    read = exact.read_out_matrix(kernel, shape, level).argmax(1)
     table = randn(16, 5)
     T = selection_matrix(
         torch.linalg.matrix_power(exact.transition_matrix(kernel, shape, level), 2),
@@ -131,7 +131,7 @@ def test_read_outs_that_are_drawn_keep_their_tilted_law():
     pi = exact.stationary_distribution(P)
     assert exact.detailed_balance_residual(P, pi) < 1e-12
     table = randn(3, 0) * 2
-    joint = pi[:, None] * exact.read_out_matrix(kernel, (1,), level) * table.exp()
+    joint = pi[:, None] * exact.read_out_matrix(kernel, (1,), level, draw=True) * table.exp()
     joint = (joint / joint.sum()).flatten()
     start = torch.multinomial(joint, each, replacement=True, generator=seeded(0))
     found = select(
@@ -166,7 +166,7 @@ def test_many_chains_reach_the_law():
     shape, level = (3,), 0.5
     kernel = denoiser(2, shape, 2)
     pi = exact.stationary_distribution(exact.transition_matrix(kernel, shape, level))
-    read = exact.read_out_matrix(kernel, shape, level, mode=True).argmax(1)
+    read = exact.read_out_matrix(kernel, shape, level).argmax(1)
     table, g = randn(8, 8), seeded(0)
     target = torch.zeros(8, dtype=torch.float64).index_add(0, read, tilted(pi, table[read]))
     x = z = torch.zeros(10_000, *shape, dtype=torch.long)

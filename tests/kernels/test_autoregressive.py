@@ -141,6 +141,39 @@ def test_gradients_are_those_of_the_log_probability():
     assert float(found) == pytest.approx(float(gradient[0]), rel=1e-4)
 
 
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("hold", [0.0, 0.3, 1.0])
+def test_gradients_go_through_holds_and_known_sites(hold, known):
+    """By finite differences, of all weights of the last layer; a hold of 1 leaves none."""
+    kernel = make_kernel((3,), Uniform(2), hold=hold, known=True)
+    x = torch.tensor([[0, 1, 1], [1, 0, 1]])
+    y = x if hold == 1 else torch.tensor([[1, 1, 0], [1, 0, 1]])
+    pair = (torch.tensor([True, False, True]), torch.tensor([0, 1, 0])) if known else None
+    weight = kernel.net.out.weight
+
+    def score(w):
+        changed = torch.func.functional_call(
+            Scored(kernel), {"kernel.net.out.weight": w}, (x, y, pair)
+        )
+        assert changed.shape == (2,)
+        return changed
+
+    assert torch.autograd.gradcheck(score, weight.detach().clone().requires_grad_(True))
+    (slope,) = torch.autograd.grad(score(weight).sum(), weight)
+    assert bool(slope.any()) is (hold < 1) and bool(slope.isfinite().all())
+
+
+class Scored(torch.nn.Module):
+    """Scores a step as a forward."""
+
+    def __init__(self, kernel):
+        super().__init__()
+        self.kernel = kernel
+
+    def forward(self, x, y, known):
+        return self.kernel.transition(x, 0.3, known=known).log_prob(y)
+
+
 def test_it_runs_through_every_chain_and_the_disk(tmp_path):
     kernel = make_kernel((4,), Uniform(3), known=True, num_classes=2).float()
     g = seeded()
@@ -180,3 +213,12 @@ def test_bad_input_is_refused():
         kernel.transition(x, 0.3).log_prob(x)
     with pytest.raises(NonFiniteError, match="not finite"):
         kernel.transition(x, 0.3).sample()
+
+
+def test_at_level_0_a_design_is_what_it_is():
+    kernel = make_kernel()
+    z = torch.tensor([0, 1, 0])
+    found = dca.variants(kernel, z, n=3, level=0.0, steps=2, generator=seeded())
+    assert torch.equal(found, z.expand(3, -1))
+    law = kernel.transition(z[None], 0.0)
+    assert law.log_prob(z[None]) == 0 and law.log_prob(1 - z[None]) == -torch.inf

@@ -10,6 +10,7 @@ from torch import nn
 
 import discrete_ca as dca
 from discrete_ca import CategoricalNoiseKernel
+from discrete_ca.conditions import Conditions
 from discrete_ca.corruption import Absorbing, Ordinal, Uniform
 from discrete_ca.diagnostics import exact
 from discrete_ca.errors import NonFiniteError
@@ -120,6 +121,8 @@ def test_the_equation_of_hold_or_refresh(name, b_x, b_y):
     q = family.matrix((b_y - held * b_x) / (1 - held))
     x = torch.tensor([[0, 1, 1]])
     p = kernel.net(x, f64(b_x)).softmax(-1)[0].detach()
+    if b_x == 0:  # the state is the category
+        p = nn.functional.one_hot(x[0], family.num_categories).double()
     probs = kernel.transition(x, *levels(b_x, b_y)).probs()[0].detach()
     for i in range(3):
         for y in range(family.num_states):
@@ -402,6 +405,15 @@ def test_a_lag_where_the_papers_kernel_clamps_keeps_the_marginal():
     assert float(after[2]) == pytest.approx(0.3, abs=1e-12)
 
 
+def test_a_lag_is_what_stands_for_the_hold():
+    """For what asks a kernel for one number, such as the weight of the denoising term."""
+    kernel = CategoricalNoiseKernel.with_lag(Smooth(2, 3), Absorbing(2), lag=0.95)
+    assert kernel.hold == 0.95
+    weight = dca.ContrastiveAdjustment(denoising_weight=0.3)._weights(kernel, Conditions())
+    assert weight == pytest.approx(0.3 * 0.1)
+    assert float(kernel.holds(f64(1e-9), f64(1e-9))) == pytest.approx(0.95)  # at small levels
+
+
 def test_holds_of_extreme_lags():
     kernel = CategoricalNoiseKernel.with_lag(Smooth(2, 3), Absorbing(2), lag=1.0)
     found = kernel.holds(f64(1, 0.5, 0.5, 0.5), f64(1, 0.5, 0.2, 0.75))
@@ -673,3 +685,31 @@ def test_a_head_at_known_sites_of_level_1_under_absorbing_noise():
     law = kernel.transition(x, 1.0, known=(known, torch.tensor([0, 0, 1])))
     assert torch.isfinite(law.log_pz[0, :2]).all()
     assert law.sample()[0, 2] == 1
+
+
+# -- level 0 ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_at_level_0_a_design_is_what_it_is(name):
+    """Whatever the network and its head say; other levels of the batch are the network's."""
+    kernel = kernel_of(name)
+    k = kernel.corruption.num_categories
+    z = torch.randint(0, k, (6,), generator=seeded())
+    found = dca.variants(kernel, z, n=3, level=0.0, steps=2, generator=seeded())
+    assert torch.equal(found, z.expand(3, -1))
+    x = z.expand(2, -1)
+    both = kernel.transition(x, torch.tensor([0.0, 0.5]).double())
+    alone = kernel.transition(x[1:], torch.tensor([0.5]).double())
+    assert both.read_out.log_prob(x)[0] == both.log_prob(x)[0] == 0
+    torch.testing.assert_close(both.log_prob(x)[1:], alone.log_prob(x[1:]))
+
+
+def test_noise_that_changes_things_at_level_0_has_the_networks_read_out():
+    class Restless(dca.corruption.Corruption):
+        def matrix(self, level):
+            return torch.full((2, 2), 0.5)
+
+    kernel = CategoricalNoiseKernel(Smooth(2, 2), Restless(2), hold=0.5)
+    x = torch.zeros(1, 3, dtype=torch.long)
+    assert kernel.transition(x, 0.0).read_out.log_prob(x) < 0

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from discrete_ca.metrics import nearest_distance, share_of_copies
+from discrete_ca.metrics import nearest_distance, share_of_copies, share_of_repeats
 
 SHAPES = [(), (5,), (4, 4), (3, 8, 8)]
 
@@ -51,3 +51,8 @@ def test_errors(function):
         function(x, x[:0])
     with pytest.raises(ValueError, match=r"samples have sites \(3,\); allowed: .* \(2,\)"):
         function(x, x[:, :2])
+
+
+def test_repeats_among_real_rows():
+    rows = torch.tensor([[0, 300], [0, 300], [1, 1], [0, 44]])
+    assert share_of_repeats(rows) == 0.5  # 300 and 44 are one in eight bits

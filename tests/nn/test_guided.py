@@ -9,6 +9,7 @@ import discrete_ca as dca
 from discrete_ca import nn
 from discrete_ca.corruption import Uniform
 from discrete_ca.diagnostics import exact
+from discrete_ca.runs import RecipeConfig, build_schedule
 from tests.helpers import Posterior, random_law, seeded
 
 LEVEL = 0.02
@@ -78,6 +79,15 @@ def test_what_cannot_be_stays_impossible():
 def test_guidance_out_of_range(guidance):
     with pytest.raises(ValueError, match="guidance was .*; allowed: a number >= 0"):
         nn.Guided(network(), guidance)
+
+
+def test_guidance_is_not_nested():
+    """Two guidances would cost four evaluations and mean neither's g."""
+    guided = dca.CategoricalNoiseKernel(network(), Uniform(3)).guided(1.0)
+    with pytest.raises(ValueError, match="net is guided already; allowed: one guidance"):
+        guided.guided(1.0)
+    with pytest.raises(ValueError, match="net is guided already"):
+        nn.Guided(nn.Guided(network(), 0.0), 1.0)
 
 
 def test_a_network_without_labels_cannot_be_guided():
@@ -154,11 +164,22 @@ def test_a_share_of_the_labels_is_hidden_in_training():
     kernel = dca.CategoricalNoiseKernel(net, Uniform(2))
     z, label = torch.zeros(n, 1, dtype=torch.long), torch.arange(n) % 10
     dca.Denoising(unlabelled_share=0.25)(kernel, z, label=label, generator=seeded(0))
-    dca.Denoising()(kernel, z, label=label, generator=seeded(0))
+    dca.Denoising(unlabelled_share=0.0)(kernel, z, label=label, generator=seeded(0))
     hidden = net.labels[0] == -1
     assert torch.equal(net.labels[0][~hidden], label[~hidden])
     assert abs(int(hidden.sum()) - n / 4) < 5 * math.sqrt(n * 0.25 * 0.75)  # false alarm: 6e-7
     assert torch.equal(net.labels[1], label)
+
+
+def test_a_tenth_of_the_labels_is_hidden_unless_said():
+    """In Python as on the command line: what guidance and sampling without a label need."""
+    schedules = (
+        dca.Schedule.default(),
+        dca.Schedule.half_and_half(),
+        build_schedule(RecipeConfig()),
+    )
+    shares = {p.objective.unlabelled_share for s in schedules for p in s.phases}
+    assert shares == {0.1} == {dca.Renoising().unlabelled_share}
 
 
 def test_shares_of_hidden_labels_out_of_range():

@@ -121,6 +121,29 @@ def test_samples_and_mixing_are_drawn_and_measured(tmp_path):
             assert picture.size == (2 * 3 * 8 + 3 * 3, 2 * 3 * 8 + 3 * 3)
 
 
+class Watched(dca.CategoricalNoiseKernel):
+    """Remembers the states that steps start from and end in."""
+
+    def transition(self, x, *args, **given):
+        law = super().transition(x, *args, **given)
+        self.states = [*getattr(self, "states", []), law.x, law.sample()]
+        return law
+
+
+@pytest.mark.parametrize("observer", [HeldOut, Mixing])
+def test_observers_leave_padding_alone(observer):
+    torch.manual_seed(0)
+    net = dca.nn.MLP(3, 3, shape=(6,), width=16)
+    kernel = Watched(net, dca.corruption.Uniform(3), hold=0.0)
+    present = (torch.arange(6) < torch.randint(1, 6, (64, 1))).expand(64, 6)
+    z = torch.where(present, torch.randint(0, 3, (64, 6)), 2)
+    observer(z, present=present)(kernel)
+    assert kernel.states and all(torch.equal(x[~present], z[~present]) for x in kernel.states)
+    kernel.states = []
+    observer(z)(kernel)
+    assert not all(torch.equal(x[~present], z[~present]) for x in kernel.states)
+
+
 def test_samples_of_music_are_piano_rolls():
     kernel = dca.CategoricalNoiseKernel(dca.nn.MLP(3, 3, shape=(2, 8)), dca.corruption.Uniform(3))
     look = Samples((2, 8), 3, count=4, moves=1, pitches=lambda z: 10 * z + 50)

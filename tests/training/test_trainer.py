@@ -636,3 +636,39 @@ def test_a_run_that_is_done_is_not_run_again():
     before = weights(trainer.kernel)
     assert trainer.fit().step == 20
     assert same(before, weights(trainer.kernel))
+
+
+def test_labels_that_are_missing_are_warned_of(caplog):
+    def trained(num_classes, data):
+        caplog.clear()
+        net = dca.nn.MLP(2, 2, shape=(3,), width=8, num_classes=num_classes)
+        kernel = dca.CategoricalNoiseKernel(net, dca.corruption.Uniform(2))
+        dca.Trainer(kernel, dca.Denoising(), data, config(steps=2)).fit()
+        return [record.getMessage() for record in caplog.records]
+
+    told = trained(4, DATA)
+    assert len(told) == 1 and "takes labels, but the data have none" in told[0]
+    assert trained(4, dca.DiscreteData(DATA, labels=torch.arange(64) % 4)) == []
+    assert trained(None, DATA) == []
+
+
+def test_arguments_in_the_wrong_order_are_refused():
+    with pytest.raises(ConfigError, match=r"objective was a Tensor; .*Trainer\(kernel, objective,"):
+        dca.Trainer(make_kernel(), DATA, dca.Denoising(), config())
+
+
+def test_text_shorter_than_a_batch_is_refused_with_what_to_do():
+    text = dca.data.load_text(["to be or not to be"], length=8)
+    with pytest.raises(DataError, match=r"batch_size = 16.*--train.batch-size.*--data.length"):
+        dca.Trainer(make_kernel(), dca.Denoising(), text, config())
+
+
+def test_slow_runs_say_early_how_they_go(capsys, monkeypatch):
+    """Off a terminal a line comes after ten seconds, before the first row, with what is left."""
+    seconds = iter(range(0, 10_000, 3))
+    monkeypatch.setattr("discrete_ca.training.watching.time.monotonic", lambda: next(seconds))
+    monkeypatch.setattr("discrete_ca.training.trainer._REPORT_EVERY", 1000)
+    dca.Trainer(make_kernel(), dca.Denoising(), DATA, config(progress=True)).fit()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and lines[1].startswith("100% step 20")
+    assert "steps/s" in lines[0] and lines[0].endswith("s left") and "nan" not in lines[0]

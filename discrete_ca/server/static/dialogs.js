@@ -57,6 +57,7 @@ export function begin() {
   $("begin-ways").replaceChildren(...ways);
   $("begin-text").hidden = store.model.kind !== "text";
   $("examples-part").hidden = !store.model.examples;
+  $("examples-of").textContent = `From ${store.model.examples_of}`;
   if (store.model.examples) examples(0);
   if (!$("begin-dialog").open) $("begin-dialog").showModal();
   $("begin-ways").querySelector("button").focus();
