@@ -46,7 +46,7 @@ class HeldOut:
 
     z: Tensor
     label: Tensor | None = None
-    objective: Objective = field(default_factory=Denoising)
+    objective: Objective = field(default_factory=lambda: Denoising(unlabelled_share=0.0))
     seed: int = 0
     present: Tensor | None = None
 
