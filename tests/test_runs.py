@@ -314,7 +314,8 @@ def test_recipes_that_come_with_the_package_can_be_built(name):
         with pytest.raises(ConfigError, match="data.source was ''; allowed: where the data are"):
             run.data.load()
         shape, k = ELSEWHERE[name]
-        examples = DiscreteData(torch.randint(0, k, (4, *shape)), k)
+        labels = torch.arange(4) if run.net.labels else None
+        examples = DiscreteData(torch.randint(0, k, (4, *shape)), k, labels=labels)
     else:
         examples = run.resolved().data.load()
     kernel = build_kernel(run, examples)

@@ -70,8 +70,8 @@ def image_folder(folder: Path, split: str) -> Raw[Rows]:
         >>> for name in ("cat", "dog"):
         ...     (folder / name).mkdir()
         ...     Image.new("L", (3, 2)).save(folder / name / "1.png")
-        >>> values, labels, _, names = image_folder(folder, "train")
-        >>> values[np.array([0, 1])].shape, labels, names
+        >>> raw = image_folder(folder, "train")
+        >>> raw.values[np.array([0, 1])].shape, raw.labels, raw.label_names
         (torch.Size([2, 2, 3]), tensor([0, 1]), ('cat', 'dog'))
     """
     folders = _subfolders(folder)
