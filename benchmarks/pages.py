@@ -168,6 +168,7 @@ def listed(rows: list[Row]) -> Iterator[str]:
 _TABLES = {
     "exact_law": exact_law,
     "planar": planar,
+    "cost": listed,
     "serving": listed,
     "peers.exact": peers_exact,
     "peers.networks": peers_networks,
