@@ -313,7 +313,8 @@ def test_what_gives_way_is_no_error_in_the_page(tmp_path, visit):
     other = page.context.new_page()
     other.goto(page.url)
     expect(other.locator("body[data-ready]")).to_be_attached()
-    for ask in (other.locator("#variants"), page.locator("#variants"), other.locator("#walk")):
-        ask.click()
+    for tab, name in ((other, "variants"), (page, "variants"), (other, "walk")):
+        with tab.expect_response(f"**/{name}"):  # taken on: the next one is the newer
+            tab.locator(f"#{name}").click()
     expect(other.locator("#results-facts")).to_contain_text("8 by walk")
     expect(page.locator("#stop")).to_be_hidden()
