@@ -87,9 +87,9 @@ def chains(
     assert labels is not None
     generator = torch.Generator().manual_seed(seed)
     count, begun = len(digits), time.monotonic()
-    given = Conditions(labels.long() if told else None, hold=torch.full((count,), hold))
     tally = Tally() if metropolis else None
     x = kernel.corrupt(digits[torch.arange(count)], level, generator)
+    given = Conditions.of(x, labels if told else None, hold=hold)
     walker, rows = Walker(kernel, x, level, given, generator, tally), []
     for step in range(1, max(at) + 1):
         walker.step()

@@ -93,7 +93,7 @@ class ModelCard:
         }
         cost = metrics.rows(_table(self.about, "training"))
         data = {k: str(v) for k, v in _table(self.about, "data").items() if v is not None}
-        if "num_classes" in data and not getattr(self.kernel, "told_label", False):
+        if "num_classes" in data and not self.kernel.told_label:
             data["num_classes"] += " (the network is not told the labels: --net.labels)"
         found = {
             "kernel": kernel,
@@ -123,7 +123,7 @@ class ModelCard:
                 found.append(f"inpaint {{}} {design} --box {height // 2} {height} 0 {width}")
             elif shape:
                 found.append(f"inpaint {{}} {design} --span 0 {max(shape[0] // 2, 1)}")
-        label = " --label 0" if getattr(self.kernel, "told_label", False) else ""
+        label = " --label 0" if self.kernel.told_label else ""
         return [f"discrete-ca {line.format(self.name)}{label}" for line in found]
 
     def usage(self) -> str:
@@ -132,7 +132,7 @@ class ModelCard:
         given = {k: v["class"] for k, v in arguments.items() if _unrecorded(v)}
         trust = ["trust_code=True"] if self._foreign() else []
         loading = [f'"{self.name}"', *trust, *(f"{k}={k}" for k in given)]
-        label = ", label=0" if getattr(self.kernel, "told_label", False) else ""
+        label = ", label=0" if self.kernel.told_label else ""
         lines = [
             "import torch",
             "import discrete_ca as dca",

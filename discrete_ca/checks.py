@@ -113,12 +113,14 @@ def labels(label: Tensor | int, batch: int, device: torch.device) -> Tensor:
     return found.long().expand(batch)
 
 
-def states(x: Tensor, num_states: int, name: str = "x") -> None:
+def states(x: Tensor, num_states: int, name: str = "x", shape: torch.Size | None = None) -> None:
     """Refuse anything but an integer tensor of shape (B, *S) with values in 0 .. num_states - 1.
+
+    A `shape`, where it is given, is the only one that is allowed.
 
     Raises:
         TypeError: for anything but a tensor of int64.
-        ValueError: for values out of range or no batch dimension.
+        ValueError: for values out of range, no batch dimension or another shape.
 
     Example:
         >>> states(torch.tensor([0, 2]), 2)
@@ -135,6 +137,8 @@ def states(x: Tensor, num_states: int, name: str = "x") -> None:
             raise ValueError(
                 f"{name} holds values in [{low}, {high}]; allowed: 0 .. {num_states - 1}"
             )
+    if shape is not None and x.shape != shape:
+        raise ValueError(f"{name} has shape {tuple(x.shape)}; allowed: {tuple(shape)}")
 
 
 def probability(value: float, name: str, *, below_one: bool = False) -> float:

@@ -36,15 +36,13 @@ import discrete_ca as dca
 from benchmarks import report
 from benchmarks.laws import Law, patch_law, random_law
 from benchmarks.peers import samplers
-from benchmarks.peers.samplers import Step
+from benchmarks.peers.samplers import LEVELS, Step
 from benchmarks.tabular import posterior
-from discrete_ca.chains import cosine_levels, linear_levels
 from discrete_ca.corruption import Absorbing, Corruption, Uniform
 from discrete_ca.diagnostics import exact
 
 NFES = (2, 4, 8, 32, 128, 512)
 HOLDS = (0.5, 0.85)
-LEVELS = {"linear": linear_levels, "cosine": cosine_levels}
 MOST_STEPS, MOST_CACHED = 1024, 8
 """Of a cached run: steps, and evaluations, which are no more than there are sites."""
 

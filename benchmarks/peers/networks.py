@@ -39,17 +39,15 @@ import discrete_ca as dca
 from benchmarks import report
 from benchmarks.digits import looks
 from benchmarks.peers import flow, samplers, schedulers
-from benchmarks.peers.samplers import Step
+from benchmarks.peers.samplers import LEVELS, Step
 from benchmarks.peers.training import Job, fit
 from discrete_ca import metrics
-from discrete_ca.chains import cosine_levels, linear_levels
 from discrete_ca.data import DiscreteData
 
 NFES = (8, 32, 128, 512)
 BUDGETS = (800, 3200)
 HOLDS = (0.5, 0.85)
 TUNING_SEED, TUNING_COUNT, TUNING_MOST = 100, 100, 32
-LEVELS = {"linear": linear_levels, "cosine": cosine_levels}
 
 Kernel = dca.CategoricalNoiseKernel
 

@@ -24,8 +24,12 @@ import torch
 from torch import Tensor
 
 from discrete_ca import draws
+from discrete_ca.chains import cosine_levels, linear_levels
 from discrete_ca.corruption import Corruption
 from discrete_ca.diagnostics import exact
+
+LEVELS = {"linear": linear_levels, "cosine": cosine_levels}
+"""Levels to choose from, by name."""
 
 Denoiser = Callable[[Tensor, float], Tensor]
 """p(z|x), (B, *S, K), from states (B, *S) and their level."""

@@ -162,23 +162,12 @@ def inpaint(
         over = int((mask & ~checks.sites(present, mask[None], "present", "data")).sum())
         if over:
             raise ValueError(f"mask has {over} sites of padding; allowed: sites of present alone")
-    schedule = checked_levels(levels, moves, lowest)
-    checks.positive(correctors, "correctors", least=0)
-    steps = (len(schedule) - 1) * (1 + correctors)
-    checks.positive(n, "n")
-    known = (mask, torch.where(mask, torch.zeros_like(z), z))
-    every = torch.empty((), device=device_of(kernel)).expand(n, *z.shape)
-    given = Conditions.of(every, label, known, hold)
-    tally = Tally.of(metropolis, schedule[1:] if correctors else ())
-
-    def work(piece: slice, tick: Callable[[], None]) -> Tensor:
-        count = piece.stop - piece.start
-        x = kernel.initial(count, tuple(z.shape), generator, device_of(kernel))
-        walker = Walker(kernel, x, schedule[0], given[piece], generator, tally)
-        return _anneal(walker, schedule[1:], correctors, draw, tick)
-
-    found = in_chunks(work, n, chunk, steps, progress)
-    return (found, cost_of(kernel, steps + 1, label, schedule, tally)) if return_info else found
+    return sample(
+        kernel, checks.positive(n, "n"), z.shape, moves=moves, correctors=correctors, levels=levels,
+        lowest=lowest, hold=hold, draw=draw, metropolis=metropolis, label=label,
+        known=(mask, z.masked_fill(mask, 0)), chunk=chunk, generator=generator, progress=progress,
+        return_info=return_info,
+    )  # fmt: skip
 
 
 def _anneal(

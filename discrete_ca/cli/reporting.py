@@ -64,8 +64,7 @@ class Eval:
         )  # fmt: skip
         count, shape = min(self.samples, len(comparison.real)), comparison.real.shape[1:]
         generator = torch.Generator().manual_seed(self.seed)
-        told = getattr(saved.kernel, "told_label", False)
-        label = comparison.drawn_labels(count, generator) if told else None
+        label = comparison.drawn_labels(count, generator) if saved.kernel.told_label else None
         begun = time.monotonic()
         z, info = chains.sample(
             saved.kernel, count, shape, label=label, moves=self.moves, correctors=self.correctors,

@@ -69,7 +69,7 @@ class Train:
         first = trainer.processes.first
         if first:
             console.print(f"{examples}: {count:,} parameters.")
-            if examples.num_classes is not None and not getattr(kernel, "told_label", False):
+            if examples.num_classes is not None and not kernel.told_label:
                 console.print("The labels are not used: --net.labels tells them to the network.")
         if self.dry_run:
             _dry_run(run, trainer)

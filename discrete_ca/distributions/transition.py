@@ -122,9 +122,7 @@ class CategoricalTransition(Transition):
             TypeError: for y that does not hold int64.
             ValueError: for y of another shape than x, or values that are no states.
         """
-        checks.states(y, self.corruption.num_states, "y")
-        if y.shape != self.x.shape:
-            raise ValueError(f"y has shape {tuple(y.shape)}; allowed: {tuple(self.x.shape)}")
+        checks.states(y, self.corruption.num_states, "y", self.x.shape)
         if self._mixture:
             held, level = self.corruption.couple(self.hold, self.b_x, self.b_y)
             pushed = self.corruption.log_push_forward_from(self.law, y, level)

@@ -14,11 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from discrete_ca import checks, metropolis, serialization
+from discrete_ca import checks, serialization
 from discrete_ca.errors import CheckpointError, DataError
 from discrete_ca.explore.tree import Node
 from discrete_ca.explore.watching import Watch, watched
 from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel, device_of
+from discrete_ca.metropolis import refusal
 from discrete_ca.sealed import tensors_checksum
 
 MAX_SITES = 1 << 20
@@ -101,20 +102,20 @@ class Studio:
 
     @contextmanager
     def set(
-        self, hold: float | None, guidance: float = 0.0, adjusted: bool = False
+        self, hold: float | None, guidance: float = 0.0, metropolis: bool = False
     ) -> Iterator[TransitionKernel]:
         """The kernel as a recipe asks for it, without gradient; afterwards as it was before.
 
         Args:
             hold: h; None for the kernel's own.
             guidance: how much louder labels are.
-            adjusted: for Metropolis steps.
+            metropolis: whether its steps are to be Metropolis steps.
 
         Raises:
             ValueError: for a guidance of a kernel whose labels cannot be made louder, or Metropolis
                 steps of one that has none.
         """
-        if adjusted and (why := metropolis.refusal(self.kernel)) is not None:
+        if metropolis and (why := refusal(self.kernel)) is not None:
             raise ValueError(why)
         own, modes = self.kernel.hold, [(m, m.training) for m in self.kernel.modules()]
         if hold is not None:

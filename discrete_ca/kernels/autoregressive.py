@@ -128,9 +128,9 @@ class AutoregressiveTransition(Transition):
         known: checks.Known | None,
     ) -> None:
         self.kernel, self.x, self.b_x, self.b_y = kernel, x, b_x, b_y
-        self.hold, self.told, self.known = hold, told, known
-        if bool(((b_x == 0) & (b_y == 0)).any()):  # what is clean and stays clean stays as it is
-            self.hold = torch.where((b_x == 0) & (b_y == 0), 1.0, hold)
+        self.told, self.known = told, known
+        # what is clean and stays clean stays as it is
+        self.hold = hold.masked_fill((b_x == 0) & (b_y == 0), 1.0)
 
     @property
     def read_out(self) -> AutoregressiveTransition:  # type: ignore[override]
@@ -157,9 +157,7 @@ class AutoregressiveTransition(Transition):
             TypeError: for y that does not hold int64.
             ValueError: for y of another shape than x, or values that are no states.
         """
-        checks.states(y, self.kernel.num_states, "y")
-        if y.shape != self.x.shape:
-            raise ValueError(f"y has shape {tuple(y.shape)}; allowed: {tuple(self.x.shape)}")
+        checks.states(y, self.kernel.num_states, "y", self.x.shape)
         if self.known is not None:
             y = torch.where(self.known[0], y, self.known[1])
         logits = self.kernel.net(self.x, self.b_x, y, self.b_y, **self.told)

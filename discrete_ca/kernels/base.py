@@ -44,6 +44,9 @@ class TransitionKernel(serialization.Configured, nn.Module, ABC):
     hold: float = 0.0
     """h, the probability that a site is held in one step; 0 where the kernel has no such notion."""
 
+    told_label: bool = False
+    """Whether the kernel is told labels."""
+
     holds_below_one: bool = False
     """Whether a hold of 1, the identity, is none of this kernel's."""
 
@@ -241,7 +244,7 @@ class NetworkKernel(TransitionKernel):
         return "known" in self._declared
 
     @property
-    def told_label(self) -> bool:
+    def told_label(self) -> bool:  # type: ignore[override]
         """Whether the network is told the label."""
         return "label" in self._declared
 

@@ -112,7 +112,7 @@ def facts(
     """What the page has to know of a model."""
     kernel = studio.kernel
     labels = 0
-    if getattr(kernel, "told_label", False):
+    if kernel.told_label:
         told = (m for m in kernel.modules() if isinstance(m, ConditionEmbedding))
         labels = next((m.num_classes or 0 for m in told), 0)
     return {

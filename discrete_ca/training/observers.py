@@ -55,7 +55,7 @@ class HeldOut:
     @torch.no_grad()
     def __call__(self, kernel: TransitionKernel) -> Observed:
         """``{"held_out": nats an example}``."""
-        told = self.label is not None and getattr(kernel, "told_label", False)
+        told = self.label is not None and kernel.told_label
         device, total = device_of(kernel), 0.0
         for start in range(0, len(self.z), self._SIZE):
             rows = slice(start, start + self._SIZE)

@@ -108,7 +108,7 @@ class Part:
         kernel.requires_grad_(False)
         for parameter in self.parameters:
             parameter.requires_grad_(True)
-        self.told_label = bool(getattr(kernel, "told_label", False))
+        self.told_label = kernel.told_label
         self._mean_loss = MeanLoss(kernel)
         self.loss = processes.wrap(self._mean_loss)
         self.optimizer = torch.optim.AdamW(

@@ -212,7 +212,7 @@ class Trainer:
     def _update(self, read: Iterator[Batch], interrupted: Callable[[], bool]) -> bool:
         """One optimizer step, left out where the gradient is not finite; whether to stop."""
         mine = [next(read) for _ in range(self.config.accumulate)]
-        if self.step == 0 and mine[0].label is None and getattr(self.kernel, "told_label", False):
+        if self.step == 0 and mine[0].label is None and self.kernel.told_label:
             log.warning(
                 "the kernel's network takes labels, but the data have none: it learns nothing of "
                 "them (DiscreteData(states, labels=labels), or a network without num_classes)"
