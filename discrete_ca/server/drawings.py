@@ -86,7 +86,7 @@ class Drawings:
     async def measure(
         self, session_id: str, form: Any, n: int, measure: Callable[[Tuner], dict[str, Any]]
     ) -> Response:
-        """Measure what settings do, as a job like a drawing."""
+        """Measure what settings do, as a job that gives way to drawings."""
         entry, release = await asyncio.to_thread(self._hold, session_id)
 
         def draw() -> Any:
@@ -98,7 +98,7 @@ class Drawings:
                 )  # fmt: skip
             return measure(tuner)
 
-        _, mailbox = self._begin(session_id, draw, lambda found: found, entry, release)
+        _, mailbox = self._begin(session_id, draw, lambda found: found, entry, release, yields=True)
         while isinstance(news := await mailbox.get(), Frame):
             pass
         _refuse(news)
@@ -116,6 +116,7 @@ class Drawings:
         keep: Callable[[Any], Any],
         entry: OpenSession,
         release: Callable[[], None],
+        yields: bool = False,
     ) -> tuple[Job, Mailbox]:
         """Hand a job in; while it draws, its session's studio is watched."""
 
@@ -129,7 +130,7 @@ class Drawings:
 
         mailbox = Mailbox()
         try:
-            return self.desk.begin(session_id, watched, keep, mailbox, release), mailbox
+            return self.desk.begin(session_id, watched, keep, mailbox, release, yields), mailbox
         except Busy:
             release()
             raise

@@ -84,12 +84,18 @@ class Job:
 
     Args:
         mailbox: whom to tell.
+        yields: whether it gives way to every job that does not.
     """
 
-    def __init__(self, mailbox: Mailbox) -> None:
-        self.mailbox, self.ended = mailbox, threading.Event()
+    def __init__(self, mailbox: Mailbox, yields: bool = False) -> None:
+        self.mailbox, self.yields, self.ended = mailbox, yields, threading.Event()
         self._cancelled = threading.Event()
         self._done, self._next_frame = 0, 0.0
+
+    @property
+    def goes_before_others(self) -> bool:
+        """Whether those that yield give way to it."""
+        return not self.yields and not self._cancelled.is_set()
 
     def cancel(self) -> None:
         """Let it end after the evaluation at which it is."""
@@ -143,8 +149,12 @@ class Desk:
         keep: Callable[[Any], Any],
         mailbox: Mailbox,
         release: Callable[[], None] = lambda: None,
+        yields: bool = False,
     ) -> Job:
         """Start a job; the one that the session had is given up, and this waits for its end.
+
+        One that yields does not begin while the session has one that does not: it is given up
+        itself.
 
         Args:
             session: whose it is.
@@ -152,6 +162,7 @@ class Desk:
             keep: makes the result of what was drawn, without the model.
             mailbox: gets frames, and the result or the error.
             release: called when the job has ended, however it did.
+            yields: whether it gives way to every job that does not.
 
         Raises:
             Busy: for too many.
@@ -159,10 +170,15 @@ class Desk:
         with self._lock:
             if len(self._alive) >= self.most:
                 raise Busy(f"{len(self._alive)} drawings wait; allowed: {self.most}, try again")
-            before = self._newest.get(session)
-            job = self._newest[session] = Job(mailbox)
+            before, job = self._newest.get(session), Job(mailbox, yields)
+            given_up = yields and before is not None and before.goes_before_others
+            if not given_up:
+                self._newest[session] = job
             self._alive.add(job)
-        if before is not None:
+        if given_up:
+            job.cancel()
+            before = None  # nothing to wait for
+        elif before is not None:
             before.cancel()
         self._threads.submit(self._run, session, job, before, draw, keep, release)
         return job

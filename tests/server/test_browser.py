@@ -21,6 +21,7 @@ from tests.server.helpers import application, kernel, listening, slow  # noqa: E
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a chromium on the PATH")
 expect = playwright.expect
+expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
 SEED = 2  # of the toy kernel's chains, one that does not come back to where it was
 
 

@@ -43,6 +43,40 @@ def test_the_newest_wins_and_the_old_one_ends_first():
     asyncio.run(story())
 
 
+def test_what_yields_is_given_up_while_a_drawing_is_at_work():
+    async def story():
+        desk, begun = Desk(4), threading.Event()
+        drawing, measurement, after = Mailbox(), Mailbox(), Mailbox()
+        desk.begin("a", endless(begun), lambda x: x, drawing)
+        assert await asyncio.to_thread(begun.wait, 5)
+        desk.begin("a", lambda watch: 1, lambda x: x, measurement, yields=True)
+        assert isinstance((await end_of(measurement)).error, Cancelled)
+        assert isinstance(await drawing.get(), Frame)  # goes on
+        desk.cancel("a")
+        desk.begin("a", lambda watch: 2, lambda x: x, after, yields=True)  # waits for its end
+        assert (await end_of(after)).result == 2
+        assert isinstance((await end_of(drawing)).error, Cancelled) and len(desk) == 0
+        desk.stop()
+
+    asyncio.run(story())
+
+
+def test_the_newest_measurement_wins_and_gives_way_to_a_drawing():
+    async def story():
+        desk, boxes = Desk(4), [Mailbox() for _ in range(3)]
+        begun = [threading.Event() for _ in range(2)]
+        for box, start in zip(boxes, begun, strict=False):
+            desk.begin("a", endless(start), lambda x: x, box, yields=True)
+            assert await asyncio.to_thread(start.wait, 5)
+        assert isinstance((await end_of(boxes[0])).error, Cancelled)
+        desk.begin("a", lambda watch: 3, lambda x: x, boxes[2])
+        assert isinstance((await end_of(boxes[1])).error, Cancelled)
+        assert (await end_of(boxes[2])).result == 3
+        desk.stop()
+
+    asyncio.run(story())
+
+
 def test_sessions_draw_side_by_side_up_to_a_bound():
     async def story():
         desk = Desk(3)

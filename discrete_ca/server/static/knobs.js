@@ -139,11 +139,18 @@ function expected(share) {
   $("expected").replaceChildren(`Changes ${about}`, make("strong", {}, percent(share)), " of the open cells");
 }
 
+/** Another tab's drawing goes first: then ask again. */
+function later() {
+  clearTimeout(waiting);
+  waiting = setTimeout(measure, 1500);
+}
+
 /** Ask for a measurement; null where it gave way to something that was asked for later. */
 async function asks(what, body) {
   asking = new AbortController();
   try {
     const found = await api.call("POST", path(what), body, asking.signal);
+    if (found.gave_way) later();
     return found.gave_way ? null : found;
   } catch (error) {
     if (error.name === "AbortError") return null;
