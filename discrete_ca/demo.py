@@ -25,7 +25,7 @@ from discrete_ca.sealed import write_json
 from discrete_ca.training import Trainer
 
 RECIPE = "binarized-mnist"
-MOVES, CORRECTORS, GUIDANCE = 32, 3, 0.3
+MOVES, CORRECTORS, GUIDANCE = 32, 3, 0.5
 HELD_OUT = 1000
 WALK_LEVEL = 0.3
 VARIANT_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
