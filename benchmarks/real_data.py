@@ -49,6 +49,8 @@ class Case(NamedTuple):
     correctors: int = 1
     draw: bool = False
     """Read out by a draw, not the mode."""
+    guidance: float = 0.0
+    """How much more than the data the samples follow the label that they are told."""
     samples: int = 200
     source: str | None = None
     """Which argument says where its data are."""
@@ -58,8 +60,10 @@ class Case(NamedTuple):
 
 CASES = {
     "binarized-mnist": Case("frechet_distance"),
-    "mnist16": Case("frechet_distance", samples=100),
-    "mnist256": Case("frechet_distance", source="mnist", kind="digits", samples=64),
+    "mnist16": Case("frechet_distance", correctors=3, guidance=0.5, samples=100),
+    "mnist256": Case(
+        "frechet_distance", correctors=3, guidance=0.5, source="mnist", kind="digits", samples=64
+    ),
     "mnist-gaussian": Case("frechet_distance", samples=100),
     "colour": Case("whole_shapes", moves=64, correctors=3, samples=64),
     "moby-characters": Case("divergence_3"),
@@ -167,8 +171,9 @@ def measured(
     comparison = runs.build_comparison(saved, kind=case.kind, split=case.split)
     count = min(case.samples, len(comparison.real))
     told = torch.arange(count) % examples.num_classes if saved.kernel.told_label else None
+    guided = saved.kernel.guided(case.guidance) if case.guidance else saved.kernel
     z, info = dca.sample(
-        saved.kernel, count, examples.shape, moves=case.moves, correctors=case.correctors,
+        guided, count, examples.shape, moves=case.moves, correctors=case.correctors,
         label=told, draw=case.draw, generator=torch.Generator().manual_seed(config.train.seed),
         return_info=True, progress=False,
     )  # fmt: skip

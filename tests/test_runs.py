@@ -244,11 +244,24 @@ def test_labels_are_refused_where_the_data_have_none():
         build_kernel(config(net={"labels": True}), IMAGES)
 
 
+def test_ordinal_noise_is_as_wide_as_is_said():
+    noise = build_kernel(config(kernel={"corruption": "ordinal"}), IMAGES).corruption
+    assert noise.scale == 0.5
+    wide = {"corruption": "ordinal", "scale": 2.0}
+    assert build_kernel(config(kernel=wide), IMAGES).corruption.scale == 2
+    for name in ("uniform", "absorbing", "tokens"):
+        with pytest.raises(ConfigError, match=f"scale was 2.0 with kernel.corruption = {name}"):
+            build_kernel(config(kernel={"corruption": name, "scale": 2.0}), IMAGES)
+
+
 def test_recipes():
     for kind, phases in (("default", 2), ("denoising", 1), ("adjustment", 1), ("half", 2)):
         found = build_schedule(runs.RecipeConfig(kind=kind, adjust=0.4, denoising_weight=0.5))
         assert len(found.phases) == phases
-    assert build_schedule(runs.RecipeConfig(adjust=0.4)).phases[1].share == 0.4
+    for kind, usual in (("default", 0.3), ("half", 0.5)):
+        for given, share in ((None, usual), (0.4, 0.4)):
+            phases = build_schedule(runs.RecipeConfig(kind=kind, adjust=given)).phases
+            assert [phase.share for phase in phases] == [1 - share, share]
     half = build_schedule(runs.RecipeConfig(kind="half", denoising_weight=0.5))
     assert half.phases[1].objective.denoising_weight == 0.5
     with pytest.raises(ConfigError, match="unknown recipe 'denoise'; did you mean 'denoising'"):

@@ -34,15 +34,20 @@ class Preconditioned(Wrapped):
 
     With r² the posterior variance above and F the network of ``x / sqrt(a² σ² + v)``,
 
-        μ = a σ² x / (a² σ² + v) + r F_1,    log s² = log r² + F_2.
+        μ = a σ² x / (a² σ² + v) + r F_1,    s² = r² (ε + (1 - ε) exp F_2).
+
+    Where data hardly vary (the paper around a digit) the likelihood grows without bound as s²
+    falls, and so does its gradient: an ε above 0 keeps the sites that do vary from being learned
+    last. To a step of the chain a variance so far below that of its own noise is none.
 
     Args:
         net: ``net(x, b, ...) -> (B, *S, 2)``.
         noise: the coefficients of the level, those of the kernel.
         deviation: σ, about the size of the data (centred at 0).
+        least: ε, the share of r² that s² is at least, in [0, 1).
 
     Raises:
-        ValueError: for a deviation that is not above 0.
+        ValueError: for a deviation that is not above 0, or a least share out of range.
 
     Example:
         >>> from discrete_ca.kernels import LinearNoise
@@ -52,11 +57,14 @@ class Preconditioned(Wrapped):
         torch.Size([4, 3, 2])
     """
 
-    def __init__(self, net: nn.Module, noise: Coefficients, deviation: float = 1.0) -> None:
+    def __init__(
+        self, net: nn.Module, noise: Coefficients, deviation: float = 1.0, least: float = 0.0
+    ) -> None:
         super().__init__(net)
         if not 0 < deviation < math.inf:
             raise ValueError(f"deviation was {deviation}; allowed: a number > 0")
         self.noise, self.deviation = noise, float(deviation)
+        self.least = checks.probability(least, "least", below_one=True)
 
     def forward(
         self,
@@ -74,4 +82,7 @@ class Preconditioned(Wrapped):
         out = self.inner(x / total.sqrt(), b, label=label, known=known, hold=hold)
         shift, log_scale = out.to(torch.promote_types(out.dtype, x.dtype)).unbind(-1)
         mean = a * prior / total * x + variance.sqrt() * shift
+        if self.least > 0:
+            varied = log_scale + math.log1p(-self.least)
+            log_scale = torch.logaddexp(varied, torch.full_like(varied, math.log(self.least)))
         return torch.stack([mean, variance.log() + log_scale], -1)

@@ -153,7 +153,16 @@ def _for_categories(config: RunConfig, examples: DiscreteData | StreamedData) ->
     noise_class = _CORRUPTIONS.get(config.kernel.corruption) or user_class(
         config.kernel.corruption, "corruption", _CORRUPTIONS
     )
-    noise = _make(noise_class, "corruption", {"num_categories": k, "data": examples})
+    given: dict[str, Any] = {"num_categories": k, "data": examples}
+    scale = config.kernel.scale
+    if scale is not None:
+        if "scale" not in inspect.signature(noise_class).parameters:
+            raise ConfigError(
+                f"kernel.scale was {scale} with kernel.corruption = {config.kernel.corruption}; "
+                "allowed: None, but with ordinal noise or one of your own that declares `scale`"
+            )
+        given["scale"] = scale
+    noise = _make(noise_class, "corruption", given)
     if not isinstance(noise, corruption.Corruption):
         raise ConfigError(f"corruption was {config.kernel.corruption}; allowed: a Corruption")
     net = _categorical_net(config, k, noise.num_states, shape, _told(config, examples))
@@ -316,11 +325,18 @@ def build_schedule(config: RecipeConfig) -> Schedule:
     def denoising() -> Denoising:
         return Denoising(level_weight=weight, **told)
 
+    def share(usual: float) -> float:
+        return usual if config.adjust is None else config.adjust
+
+    def half() -> Schedule:
+        adjust = share(0.5)
+        return Schedule((Phase(denoising(), 1 - adjust), Phase(adjustment(), adjust)))
+
     recipes: dict[str, Callable[[], Schedule]] = {
-        "default": lambda: Schedule.default(config.adjust, **told),
+        "default": lambda: Schedule.default(share(0.3), **told),
         "denoising": lambda: Schedule.of(denoising()),
         "adjustment": lambda: Schedule.of(adjustment()),
-        "half": lambda: Schedule((Phase(denoising(), 0.5), Phase(adjustment(), 0.5))),
+        "half": half,
         "renoising": lambda: Schedule.of(Renoising(level_weight=weight, **told)),
     }
     if config.kind not in recipes:

@@ -215,6 +215,9 @@ class KernelConfig:
         corruption: uniform, absorbing, ordinal, tokens (to a mask or, by the frequencies of the
             data, to another token), or package.module:Name, made with what it declares of
             num_categories and data.
+        scale: of ordinal noise, how wide it is at middle levels, as a share of K; None for its own.
+            Two tones as far apart as black and white are told apart up to high levels where it is
+            small.
         noise: of real-valued states, linear (the paper's) or preserving (the variance).
         hold: h, in [0, 1]; nearer to 1 is slower and more faithful. None for 0.8, and for 0 of
             the autoregressive kernel, which needs no hold to be faithful.
@@ -227,6 +230,7 @@ class KernelConfig:
 
     kind: str = "categorical"
     corruption: str = "uniform"
+    scale: float | None = None
     noise: str = "linear"
     hold: float | None = None
     carry_over: bool = True
@@ -241,7 +245,8 @@ class RecipeConfig:
     Args:
         kind: default (denoise, then the head), denoising, adjustment (contrastive), half (both in
             turn, all weights), renoising (of the autoregressive kernel).
-        adjust: share of the budget for the head, in `default`.
+        adjust: share of the budget for adjusting: the head in `default`, all weights in `half`;
+            None for 0.3 and 0.5.
         denoising_weight: λ, in `adjustment` and `half`.
         holds: lowest and highest hold to train for; the head (in `default`) or the network is told
             the hold, and one run then serves all of them. None for the kernel's own alone.
@@ -250,7 +255,7 @@ class RecipeConfig:
     """
 
     kind: str = "default"
-    adjust: float = 0.3
+    adjust: float | None = None
     denoising_weight: float = 0.01
     holds: tuple[float, float] | None = None
     unlabelled: float = 0.1

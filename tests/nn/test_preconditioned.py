@@ -33,6 +33,22 @@ def test_corrections_are_in_units_of_the_posterior():
     torch.testing.assert_close(shifted[..., 1], plain[..., 1] - 1)
 
 
+def test_variances_have_a_least_share_of_the_posteriors():
+    x, b = f64(0.3).reshape(1, 1), f64(0.5)
+
+    def shares(log_scale):
+        plain, bounded = (
+            Preconditioned(Fixed(f64(2.0, log_scale)), LinearNoise(), least=least)(x, b)
+            for least in (0.0, 0.1)
+        )
+        torch.testing.assert_close(bounded[..., 0], plain[..., 0])
+        return (bounded - plain)[..., 1].exp().item(), math.exp(log_scale)
+
+    for log_scale in (-50.0, -1.0, 0.0, 3.0):
+        found, scale = shares(log_scale)
+        assert found * scale == pytest.approx(0.1 + 0.9 * scale, rel=1e-9)
+
+
 @pytest.mark.parametrize("noise", [LinearNoise(), VariancePreserving()])
 def test_clean_states_are_their_own_read_out(noise):
     net = Preconditioned(Fixed(f64(0, 0)), noise)
@@ -63,3 +79,9 @@ def test_networks_of_real_numbers():
 def test_deviations_are_checked(deviation):
     with pytest.raises(ValueError, match=f"deviation was {deviation}"):
         Preconditioned(Fixed(f64(0, 0)), LinearNoise(), deviation)
+
+
+@pytest.mark.parametrize("least", [-0.1, 1.0, math.nan])
+def test_least_shares_are_checked(least):
+    with pytest.raises(ValueError, match=f"least was {least}; allowed: \\[0, 1\\)"):
+        Preconditioned(Fixed(f64(0, 0)), LinearNoise(), least=least)
