@@ -365,7 +365,7 @@ def test_a_bare_name_is_a_recipe_and_a_path_is_a_file(tmp_path, monkeypatch):
     (tmp_path / "mine").write_text("[kernel]\nhold = 0.5\n")
     (tmp_path / "mnist16").write_text("[kernel]\nhold = 0.25\n")
     assert RunConfig.from_toml("mine").kernel.hold == 0.5
-    assert RunConfig.from_toml("mnist16").kernel.corruption == "ordinal"
+    assert RunConfig.from_toml("mnist16").data.source == "mnist16"
     for path in ("./mnist16", tmp_path / "mnist16"):
         assert RunConfig.from_toml(path).kernel.hold == 0.25
 

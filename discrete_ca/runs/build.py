@@ -58,6 +58,7 @@ KERNELS = {
 }
 """The kinds of kernels, by name."""
 
+_LEAST_VARIANCE = 0.03  # of real numbers' read-outs, see `nn.Preconditioned`
 _MOST_OF_A_HEAD = 1024  # its features are 4 K + 5 a site
 
 
@@ -140,7 +141,7 @@ def _for_numbers(config: RunConfig, examples: ContinuousData) -> dict[str, Any]:
     noise, shape = _NOISES[config.kernel.noise](), tuple(examples.shape)
     net = _net(config.net, 2, None, shape, _told(config, examples))
     deviation = float(examples.states.std(correction=0)) or 1.0
-    net = nn.Preconditioned(net, noise, round(deviation, 3) or deviation)
+    net = nn.Preconditioned(net, noise, round(deviation, 3) or deviation, _LEAST_VARIANCE)
     return {
         "net": net, "noise": noise, "hold": config.kernel.hold, "num_categories": None,
         "num_states": None, "shape": shape,

@@ -306,8 +306,8 @@ class RunConfig:
                 values.
 
         Example:
-            >>> RunConfig.from_toml("mnist16").kernel.corruption
-            'ordinal'
+            >>> RunConfig.from_toml("mnist16").data.source
+            'mnist16'
         """
         file = config_file(path)
         try:

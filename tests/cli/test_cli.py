@@ -423,7 +423,7 @@ def test_recipes_are_listed_and_taken_by_name(tmp_path, capsys):
     small = ("--net.widths", 8, "--net.head-width", 8, "--train.batch-size", 4)
     assert run(*words, *small) == 0
     said = capsys.readouterr().out
-    assert '"corruption": "ordinal"' in said and '"hold": 0.5' in said
+    assert '"source": "mnist16"' in said and '"hold": 0.5' in said
 
 
 def test_a_dry_run_of_push_says_what_would_be_sent(place, hub, capsys):
