@@ -64,7 +64,7 @@ CASES = {
     "mnist256": Case(
         "frechet_distance", correctors=3, guidance=0.5, source="mnist", kind="digits", samples=64
     ),
-    "mnist-gaussian": Case("frechet_distance", samples=100),
+    "mnist-gaussian": Case("frechet_distance", correctors=3, samples=100),
     "colour": Case("whole_shapes", moves=64, correctors=3, samples=64),
     "moby-characters": Case("divergence_3"),
     "moby-subwords": Case("divergence_2", samples=100),
