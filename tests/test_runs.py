@@ -262,6 +262,12 @@ def test_recipes():
         for given, share in ((None, usual), (0.4, 0.4)):
             phases = build_schedule(runs.RecipeConfig(kind=kind, adjust=given)).phases
             assert [phase.share for phase in phases] == [1 - share, share]
+    for kind in ("half", "denoising", "renoising"):
+        first = build_schedule(runs.RecipeConfig(kind=kind, offset=10.0)).phases[0]
+        assert first.objective.level_weight == dca.InverseLevel(10.0)
+    for kind, offset in (("default", 10.0), ("half", 0.0)):
+        with pytest.raises(ConfigError, match=f"offset was {offset} with recipe.kind {kind}"):
+            build_schedule(runs.RecipeConfig(kind=kind, offset=offset))
     half = build_schedule(runs.RecipeConfig(kind="half", denoising_weight=0.5))
     assert half.phases[1].objective.denoising_weight == 0.5
     with pytest.raises(ConfigError, match="unknown recipe 'denoise'; did you mean 'denoising'"):

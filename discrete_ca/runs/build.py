@@ -315,9 +315,14 @@ def build_schedule(config: RecipeConfig) -> Schedule:
     """The schedule of a run.
 
     Raises:
-        ConfigError: for an unknown recipe, or holds that it does not have.
+        ConfigError: for an unknown recipe, or holds or an offset that it does not have.
     """
-    holds, weight = config.holds, InverseLevel(0.1)
+    if config.offset <= 0 or (config.kind == "default" and config.offset != RecipeConfig.offset):
+        raise ConfigError(
+            f"recipe.offset was {config.offset} with recipe.kind {config.kind}; allowed: a number "
+            f"> 0, and {RecipeConfig.offset} with default"
+        )
+    holds, weight = config.holds, InverseLevel(config.offset)
     told: dict[str, Any] = {"holds": holds, "unlabelled_share": config.unlabelled}
 
     def adjustment() -> ContrastiveAdjustment:
