@@ -171,7 +171,8 @@ def measured(
     comparison = runs.build_comparison(saved, kind=case.kind, split=case.split)
     count = min(case.samples, len(comparison.real))
     told = torch.arange(count) % examples.num_classes if saved.kernel.told_label else None
-    guided = saved.kernel.guided(case.guidance) if case.guidance else saved.kernel
+    guided: Any = saved.kernel
+    guided = guided.guided(case.guidance) if case.guidance else guided
     z, info = dca.sample(
         guided, count, examples.shape, moves=case.moves, correctors=case.correctors,
         label=told, draw=case.draw, generator=torch.Generator().manual_seed(config.train.seed),

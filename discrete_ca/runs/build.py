@@ -151,7 +151,7 @@ def _for_numbers(config: RunConfig, examples: ContinuousData) -> dict[str, Any]:
 def _for_categories(config: RunConfig, examples: DiscreteData | StreamedData) -> dict[str, Any]:
     """What a kernel over categories may be made with."""
     shape, k = tuple(examples.shape), examples.num_categories
-    noise_class = _CORRUPTIONS.get(config.kernel.corruption) or user_class(
+    noise_class: Any = _CORRUPTIONS.get(config.kernel.corruption) or user_class(
         config.kernel.corruption, "corruption", _CORRUPTIONS
     )
     given: dict[str, Any] = {"num_categories": k, "data": examples}
