@@ -30,7 +30,11 @@ from benchmarks.tabular import joint_posterior, optimum
 from discrete_ca.diagnostics import exact
 
 LEVELS = (0.1, 0.3, 0.6)
-COMMON: dict[str, Any] = {"levels": (0.05, 0.7), "level_weight": dca.InverseLevel(0.1), "unlabelled_share": 0.0}
+COMMON: dict[str, Any] = {  # no label is hidden: it says which law an example is from
+    "levels": (0.05, 0.7),
+    "level_weight": dca.InverseLevel(0.1),
+    "unlabelled_share": 0.0,
+}
 RENOISE = dca.Renoising(read_outs=0.0, moves=0.0, both_ways=True, **COMMON)
 ADJUST = dca.ContrastiveAdjustment(denoising_weight=0.0, **COMMON)
 

@@ -1,4 +1,4 @@
-"""A small network that writes site by site, and autoregressive kernels of several laws side by side.
+"""A small network that writes site by site, and autoregressive kernels of laws side by side.
 
 The transformer of the package is made for long sequences. On five sites a masked MLP does the same
 at a fraction of the time, and `AutoregressiveKernel` takes any network that can `read` and `write`.
