@@ -2,7 +2,8 @@
 
     python -m benchmarks.pages
 
-A report is what a benchmark wrote as JSON. Nothing on the page is typed: a test compares the two.
+A report is what a benchmark wrote as JSON; its figure, where there is one, is that of
+`benchmarks.plots` or its own. Nothing on the page is typed: a test compares the two.
 """
 
 from __future__ import annotations
@@ -185,6 +186,8 @@ def page(folder: Path) -> str:
         parts.append(
             f"\n## {path.stem}\n\n`python -m benchmarks.{report['benchmark']}`: {settings}.\n\n"
         )
+        if path.with_suffix(".png").exists():
+            parts.append(f"![{path.stem}, drawn](results/{path.stem}.png)\n\n")
         made = _TABLES.get(report["benchmark"], plain)
         parts += made(report["rows"])
     return "".join(parts).rstrip() + "\n"
