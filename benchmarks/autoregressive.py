@@ -50,10 +50,10 @@ class Method:
 
 FACTORISED = "factorised, denoising"
 METHODS = {
-    FACTORISED: Method(dca.Schedule.of(dca.Denoising(**COMMON)), 2e-3, factorised=True),
-    "autoregressive, renoising": Method(dca.Schedule.of(RENOISE), 2e-3),
+    FACTORISED: Method(dca.Schedule.of(dca.Denoising(**COMMON)), 5e-3, factorised=True),
+    "autoregressive, renoising": Method(dca.Schedule.of(RENOISE), 5e-3),
     "autoregressive, renoising then CA": Method(
-        dca.Schedule((dca.Phase(RENOISE, 0.75), dca.Phase(ADJUST, 0.25))), 2e-3
+        dca.Schedule((dca.Phase(RENOISE, 0.75), dca.Phase(ADJUST, 0.25))), 5e-3
     ),
 }
 LIMITS = {"factorised, limit of denoising": None, "factorised, limit of CA": 0.0}
@@ -157,7 +157,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0, help="100 and up: for tuning")
     parser.add_argument("--methods", nargs="+", choices=every, default=every)
-    parser.add_argument("--steps", type=int, default=10_000)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=256, help="examples a law and step")
     given = report.parse(parser, argv)
     if given.quick:
