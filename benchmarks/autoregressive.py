@@ -2,8 +2,8 @@
 
 At hold 0 every site moves in every step, and a factorised kernel errs jointly however well it is
 trained. The autoregressive kernel (theory, section 5) can be exactly stationary there. It is
-trained by `Renoising` alone, and by `Renoising` and then contrastive adjustment (CA). Beside it
-stand a factorised network trained by denoising on the same number of examples, the optima of
+trained by `Renoising`, measured, and then by contrastive adjustment (CA). Beside it stand a
+factorised network trained by denoising on as many examples as both take together, the optima of
 denoising and of CA for factorised kernels, which have no network, and the kernel that `Renoising`
 converges to. Networks of all laws are trained side by side. For each level the transition matrix
 is enumerated: stationary total variation (TV) to the noisy law, and spectral gap.
@@ -14,8 +14,9 @@ is enumerated: stationary total variation (TV) to the noisy law, and spectral ga
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ from benchmarks.ensemble import EnsembleKernel, LawBatches
 from benchmarks.laws import Law, random_law
 from benchmarks.tabular import joint_posterior, optimum
 from discrete_ca.diagnostics import exact
+from discrete_ca.objectives import Objective
 
 LEVELS = (0.1, 0.3, 0.6)
 COMMON: dict[str, Any] = {  # no label is hidden: it says which law an example is from
@@ -35,62 +37,62 @@ COMMON: dict[str, Any] = {  # no label is hidden: it says which law an example i
     "level_weight": dca.InverseLevel(0.1),
     "unlabelled_share": 0.0,
 }
+DENOISE = dca.Denoising(**COMMON)
 RENOISE = dca.Renoising(read_outs=0.0, moves=0.0, both_ways=True, **COMMON)
 ADJUST = dca.ContrastiveAdjustment(denoising_weight=0.0, **COMMON)
+RATE, ADJUST_RATE = 5e-3, 1e-3  # learning rates; the first was chosen on laws 100 to 102
+RENOISING = 0.8  # share of the steps
+
+FACTORISED = "factorised, denoising"
+RENOISED, ADJUSTED = "autoregressive, renoising", "autoregressive, renoising then CA"
+LIMITS = {"factorised, limit of denoising": None, "factorised, limit of CA": 0.0}
+LIMIT = "autoregressive, limit of renoising"
+Trained = Iterator[tuple[str, list[Any], float]]
 
 
 @dataclass(frozen=True)
-class Method:
-    """How a kernel is trained; learning rates were chosen on laws 100 to 104."""
+class Budget:
+    """Of a kernel: optimizer steps, examples a law and step, the seed of weights and draws."""
 
-    schedule: dca.Schedule
-    learning_rate: float
-    factorised: bool = False
+    steps: int
+    batch: int
+    seed: int
 
-
-FACTORISED = "factorised, denoising"
-METHODS = {
-    FACTORISED: Method(dca.Schedule.of(dca.Denoising(**COMMON)), 5e-3, factorised=True),
-    "autoregressive, renoising": Method(dca.Schedule.of(RENOISE), 5e-3),
-    "autoregressive, renoising then CA": Method(
-        dca.Schedule((dca.Phase(RENOISE, 0.75), dca.Phase(ADJUST, 0.25))), 5e-3
-    ),
-}
-LIMITS = {"factorised, limit of denoising": None, "factorised, limit of CA": 0.0}
-RENOISED = "autoregressive, limit of renoising"
+    def spend(
+        self, kernel: Any, objective: Objective, laws: Sequence[Law], share: float, rate: float
+    ) -> float:
+        """Train kernels of laws side by side for a share of the steps; seconds a law."""
+        config = dca.TrainConfig(
+            steps=round(share * self.steps), batch_size=self.batch * len(laws), seed=self.seed,
+            learning_rate=rate, progress=False,
+        )  # fmt: skip
+        return dca.Trainer(kernel, objective, LawBatches(laws), config).fit().seconds / len(laws)
 
 
-def train(
-    laws: Sequence[Law], seed: int, method: Method, steps: int, batch: int
-) -> tuple[list[Any], float]:
-    """A kernel for each law in float64, and the seconds that each took.
-
-    Args:
-        laws: the laws, of one shape.
-        seed: of the weights and of the trainer.
-        method: how.
-        steps: optimizer steps.
-        batch: examples a law and step.
-    """
-    torch.manual_seed(seed)
-    law, noise = laws[0], dca.corruption.Uniform(laws[0].num_categories)
-    together: Any
-    if method.factorised:
-        nets = [dca.nn.MLP(law.num_categories, noise.num_states, law.shape) for _ in laws]
-        together = EnsembleKernel.of([dca.CategoricalNoiseKernel(n, noise, hold=0.0) for n in nets])
-    else:
-        writers = [CausalMLP(noise.num_states, law.shape) for _ in laws]
-        together = AutoregressiveEnsemble(writers, noise)
-    config = dca.TrainConfig(
-        steps=steps, batch_size=batch * len(laws), seed=seed, progress=False,
-        learning_rate=method.learning_rate,
-    )  # fmt: skip
-    trainer = dca.Trainer(together, method.schedule, LawBatches(laws), config).fit()
-    kernels = [together.member(i).double() for i in range(len(laws))]
-    return kernels, trainer.seconds / len(laws)
+def factorised(laws: Sequence[Law], budget: Budget) -> Trained:
+    """A factorised kernel for each law, by denoising."""
+    torch.manual_seed(budget.seed)
+    noise, shape = dca.corruption.Uniform(2), laws[0].shape
+    together = EnsembleKernel.of(
+        [dca.CategoricalNoiseKernel(dca.nn.MLP(2, 2, shape), noise, hold=0.0) for _ in laws]
+    )
+    seconds = budget.spend(together, DENOISE, laws, 1.0, RATE)
+    yield FACTORISED, [together.member(i) for i in range(len(laws))], seconds
 
 
-def renoised(law: Law, level: float) -> Tensor:
+def autoregressive(laws: Sequence[Law], budget: Budget) -> Trained:
+    """An autoregressive kernel for each law, renoised, and the same kernels then adjusted."""
+    torch.manual_seed(budget.seed)
+    noise, shape = dca.corruption.Uniform(2), laws[0].shape
+    together = AutoregressiveEnsemble([CausalMLP(2, shape) for _ in laws], noise)
+    seconds = budget.spend(together, RENOISE, laws, RENOISING, RATE)
+    yield RENOISED, [together.member(i) for i in range(len(laws))], seconds
+    other = replace(budget, seed=budget.seed + 1000)  # not the same draws again
+    seconds += other.spend(together, ADJUST, laws, 1 - RENOISING, ADJUST_RATE)
+    yield ADJUSTED, [together.member(i) for i in range(len(laws))], seconds
+
+
+def limit(law: Law, level: float) -> Tensor:
     """The transition matrix that draws z from its posterior and noise anew, (V^D, V^D)."""
     noise = dca.corruption.Uniform(law.num_categories)
     back, forth = joint_posterior(law, noise, level)
@@ -105,24 +107,42 @@ def measure(P: Tensor, law: Law, level: float) -> dict[str, float]:
     return {"tv": exact.total_variation(pi, target), "gap": exact.spectral_gap(P, pi)}
 
 
-def run(laws: dict[int, Law], method: str, steps: int, batch: int) -> list[dict[str, Any]]:
-    """Rows of a method: one for each law, by its seed, and level."""
-    kernels: list[Any] = [None] * len(laws)
-    seconds, rows = 0.0, []
-    if method in METHODS:
-        every = list(laws.values())
-        kernels, seconds = train(every, min(laws), METHODS[method], steps, batch)
-    for (seed, law), trained in zip(laws.items(), kernels, strict=True):
-        noise = dca.corruption.Uniform(law.num_categories)
-        for level in LEVELS:
-            if method == RENOISED:
-                P = renoised(law, level)
-            else:
-                kernel = trained or optimum(law, noise, level, 0.0, True, LIMITS[method])
-                P = exact.transition_matrix(kernel, law.shape, level)
-            key = {"seed": seed, "method": method, "b": level, "seconds": seconds}
-            rows.append({**key, **measure(P, law, level)})
-    return rows
+def rows_of(
+    method: str, laws: dict[int, Law], matrix: Callable[[int, float], Tensor], seconds: float
+) -> list[dict[str, Any]]:
+    """A row for each law, by its seed, and level; `matrix` is of a law's place and a level."""
+    return [
+        {"seed": seed, "method": method, "b": level, "seconds": seconds,
+         **measure(matrix(i, level), law, level)}
+        for i, (seed, law) in enumerate(laws.items()) for level in LEVELS
+    ]  # fmt: skip
+
+
+def networks(
+    train: Callable[[Sequence[Law], Budget], Trained], laws: dict[int, Law], budget: Budget
+) -> Iterator[dict[str, Any]]:
+    """Rows of what is trained."""
+    for method, kernels, seconds in train(list(laws.values()), budget):
+        double = [kernel.double() for kernel in kernels]
+        matrices = partial(_matrix, double, laws[min(laws)].shape)
+        yield from rows_of(method, laws, matrices, seconds)
+
+
+def _matrix(kernels: list[Any], shape: tuple[int, ...], i: int, level: float) -> Tensor:
+    return exact.transition_matrix(kernels[i], shape, level)
+
+
+def limits(laws: dict[int, Law]) -> Iterator[dict[str, Any]]:
+    """Rows of what has no network."""
+    every, noise = list(laws.values()), dca.corruption.Uniform(2)
+    for method, weight in LIMITS.items():
+
+        def best(i: int, level: float, weight: float | None = weight) -> Tensor:
+            kernel = optimum(every[i], noise, level, 0.0, True, weight)
+            return exact.transition_matrix(kernel, every[i].shape, level)
+
+        yield from rows_of(method, laws, best, 0.0)
+    yield from rows_of(LIMIT, laws, lambda i, level: limit(every[i], level), 0.0)
 
 
 def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -152,24 +172,32 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run it and write its report."""
-    every = [*METHODS, *LIMITS, RENOISED]
     parser = report.parser(__doc__, quick="one law, short training")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0, help="100 and up: for tuning")
-    parser.add_argument("--methods", nargs="+", choices=every, default=every)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=256, help="examples a law and step")
+    parser.add_argument("--resume", action="store_true", help="keep rows that are in the folder")
     given = report.parse(parser, argv)
     if given.quick:
-        given.seeds, given.steps, given.batch = 1, 300, 128
+        given.seeds, given.steps, given.batch = 1, 200, 128
     seeds = range(given.first_seed, given.first_seed + given.seeds)
     laws = {seed: random_law(seed) for seed in seeds}
-    rows: list[dict[str, Any]] = []
-    for method in given.methods:
-        found = run(laws, method, given.steps, given.batch)
-        report.append("autoregressive", found, given.folder)
-        rows += found
-    settings = {"steps": given.steps, "batch": given.batch, "seeds": [*seeds]}
+    budget = Budget(given.steps, given.batch, given.first_seed)
+    rows = report.appended("autoregressive", given.folder) if given.resume else []
+    made = {row["method"] for row in rows}
+    parts = {
+        FACTORISED: partial(networks, factorised, laws, budget),
+        ADJUSTED: partial(networks, autoregressive, laws, budget),
+        LIMIT: partial(limits, laws),
+    }
+    for last, part in parts.items():
+        if last not in made:
+            found = list(part())
+            report.append("autoregressive", found, given.folder)
+            rows += found
+    settings = {"steps": given.steps, "of them renoising (share)": RENOISING, "batch": given.batch,
+                "seeds": [*seeds]}  # fmt: skip
     written = report.write("autoregressive", summarise(rows), given.folder, **settings)
     return {**written, "raw": rows}
 
