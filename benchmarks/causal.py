@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import discrete_ca as dca
 from benchmarks.ensemble import Ensemble
+from discrete_ca import checks, draws
 from discrete_ca.nn.autoregressive import in_order
 from discrete_ca.nn.embeddings import LevelEmbedding
 
@@ -105,12 +106,26 @@ def in_order_logits(logits: Tensor) -> Tensor:
 
 
 class AutoregressiveEnsemble(dca.AutoregressiveKernel):
-    """Autoregressive kernels of several laws; the label says which an example belongs to."""
+    """Autoregressive kernels of several laws; the label says which an example belongs to.
+
+    Args:
+        nets: one a law.
+        noise: the noise.
+        independent: share of the examples that are renoised to a copy of another example of their
+            law. The kernel that is learned then mixes in the noisy law itself, which keeps detailed
+            balance and raises the spectral gap to at least this share.
+    """
 
     told_label = True
 
-    def __init__(self, nets: Sequence[CausalMLP], noise: dca.corruption.Corruption) -> None:
+    def __init__(
+        self,
+        nets: Sequence[CausalMLP],
+        noise: dca.corruption.Corruption,
+        independent: float = 0.0,
+    ) -> None:
         super().__init__(WholePasses(Ensemble(nets)), noise)  # type: ignore[arg-type]
+        self.independent = independent
 
     @property
     def together(self) -> Ensemble:
@@ -132,6 +147,19 @@ class AutoregressiveEnsemble(dca.AutoregressiveKernel):
         assert isinstance(label, Tensor)
         self.together.members = label
         return super().transition(x, level, target_level, None, known, hold)
+
+    def renoise(
+        self,
+        x: Tensor,
+        z: Tensor,
+        b: Tensor,
+        generator: torch.Generator | None = None,
+        hold: Tensor | None = None,
+    ) -> Tensor:
+        """Draw y of each z, or of the next example of its law; examples of the laws in turn."""
+        far = draws.uniform((len(z),), z.device, generator) < self.independent
+        other = z.roll(self.together.count, 0)
+        return super().renoise(x, torch.where(checks.spread(far, z), other, z), b, generator, hold)
 
     def member(self, index: int) -> dca.AutoregressiveKernel:
         """The kernel of one law."""
