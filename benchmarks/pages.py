@@ -173,7 +173,7 @@ def autoregressive(rows: list[Row]) -> Iterator[str]:
     """A method a line, levels side by side."""
     yield f"Medians of {rows[0]['laws']} laws: TV, times closer than the factorised network (the "
     yield "least of the laws in brackets); spectral gap, and in brackets over the factorised "
-    yield "network's (median, least). s: seconds of training a network.\n\n"
+    yield "network's (median, least). s: seconds of training a network on a busy machine.\n\n"
     levels = sorted({row["b"] for row in rows})
     found: dict[str, dict[float, Row]] = {}
     for row in rows:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import discrete_ca as dca
-from benchmarks import autoregressive
+from benchmarks import autoregressive, pages
 from benchmarks.causal import AutoregressiveEnsemble, CausalMLP, WholePasses
 from benchmarks.laws import random_law
 from discrete_ca.corruption import Uniform
@@ -89,7 +89,9 @@ def test_a_share_is_renoised_to_another_example_of_its_law(share):
 @pytest.mark.parametrize("level", autoregressive.LEVELS)
 def test_the_limit_of_renoising_is_stationary_and_that_of_denoising_is_not(level):
     law = random_law(7)
-    limit = autoregressive.measure(autoregressive.limit(law, level), law, level)
+    P, noisy = autoregressive.limit(law, level), exact.noisy_law(law.p, Uniform(2), (5,), level)
+    assert exact.detailed_balance_residual(P, noisy) < 1e-12  # so that CA leaves it where it is
+    limit = autoregressive.measure(P, law, level)
     assert limit["tv"] < 1e-12
     factorised = autoregressive.measure(autoregressive.best(law, None, level), law, level)
     assert factorised["tv"] > 0.01
@@ -114,7 +116,7 @@ def test_the_table_pairs_each_law_with_its_own_factorised_network():
 def test_quick_form_is_closer_than_any_factorised_kernel_and_writes_its_report(
     tmp_path, monkeypatch
 ):
-    """At b = 0.3, after 160 steps of 128 with CA at the end: what no factorised kernel can reach at hold 0."""
+    """At b = 0.3, after 160 steps of 128, CA at the end: no factorised kernel gets there."""
     monkeypatch.setattr(autoregressive, "LEVELS", (0.3,))
     found = autoregressive.main(["--quick", "--folder", str(tmp_path)])
     written = json.loads((tmp_path / "quick/autoregressive.json").read_text())
@@ -124,3 +126,15 @@ def test_quick_form_is_closer_than_any_factorised_kernel_and_writes_its_report(
     assert tv.pop(autoregressive.LIMIT) < 1e-10
     assert tv.pop(autoregressive.FACTORISED) > min(limits)
     assert len(tv) == 2 and max(tv.values()) < min(limits)
+
+
+def test_the_page_has_a_line_a_method_and_no_digits_of_what_is_exact():
+    row = {"closer than the factorised network (x)": 2.0, "least of the laws (x)": 1.5, "laws": 3,
+           "gap / the factorised network's": 1.1, "least gap / its": 0.9, "spectral gap": 0.25,
+           "training seconds": 7.0}  # fmt: skip
+    rows = [{"method": m, "b": b, "TV": tv, **row} for m, tv in (("a", 0.02), ("limit", 1e-15))
+            for b in (0.1, 0.3)]  # fmt: skip
+    lines = "".join(pages.autoregressive(rows)).splitlines()
+    cell = "0.0200, 2.00 (1.50) | 0.250 (1.10, 0.90)"
+    assert f"| a | {cell} | {cell} | 7 |" in lines
+    assert "| limit | 0 | 0.250 (1.10, 0.90) | 0 | 0.250 (1.10, 0.90) | 7 |" in lines
