@@ -19,13 +19,14 @@ from benchmarks import (
     real_data,
     routes,
     serving,
+    text,
     token_noise,
     training,
 )
 
 for benchmark in (
     exact_law, autoregressive, clipping, cost, kernel_part, training, token_noise, real_data,
-    planar, peers, designer, kills, fuzz, serving, routes,
+    planar, peers, text, designer, kills, fuzz, serving, routes,
     digits,  # last: it is refused where the demo was not run
 ):  # fmt: skip
     benchmark.main(sys.argv[1:])
