@@ -120,9 +120,7 @@ class Table:
         kernel, found = self.kernel(sampler, budget), []
         for setting in able:
             generator = torch.Generator().manual_seed(TUNING_SEED)
-            z, _ = setting.draw(
-                kernel, min(TUNING_COUNT, self.count), SHAPE, nfe, generator
-            )
+            z, _ = setting.draw(kernel, min(TUNING_COUNT, self.count), SHAPE, nfe, generator)
             found.append(self.looks(z)["Frechet"])
         return able[found.index(min(found))]
 

@@ -1,7 +1,7 @@
 """Samplers over the networks, each with the settings that it may choose from.
 
-Those of other people are `benchmarks.peers.samplers` and two packages; ours is the annealed chain of
-`discrete_ca.sample`. Every read-out is a draw and nothing has a temperature.
+Those of other people are `benchmarks.peers.samplers` and two packages; ours is the annealed chain
+of `discrete_ca.sample`. Every read-out is a draw and nothing has a temperature.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Setting(NamedTuple):
 
     text: str
     draw: Callable[[Kernel, int, Shape, int, torch.Generator], tuple[Tensor, float]]
-    """From a kernel, the number of samples, their shape, the most NFE and a generator to samples and
-    NFE."""
+    """From a kernel, the number of samples, their shape, the most NFE and a generator to samples
+    and NFE."""
     least: int = 2
     """Fewest evaluations that it can do with."""
 
@@ -186,6 +186,5 @@ def chains(own: str, head: bool) -> Iterator[Sampler]:
     if head:
         for metropolis in (False, True):
             text = "Metropolis" if metropolis else "plain"
-            yield Sampler(
-                f"chain with head, h = 0.85, {text}", own, chain_settings(0.85, metropolis), head=True
-            )
+            settings = chain_settings(0.85, metropolis)
+            yield Sampler(f"chain with head, h = 0.85, {text}", own, settings, head=True)

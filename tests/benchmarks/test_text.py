@@ -19,7 +19,7 @@ def test_quick_form_runs_every_method_and_sampler(tmp_path, capsys):
     names = [each.name for each in text.samplers([0.8])]
     drawn = [row for row in rows if row["part"] == "samples"]
     assert [row["sampler"] for row in drawn] == names
-    assert len(names) == len(text.PEERS) + 4  # a chain with and without the head and refusals
+    assert len(names) == len(text.PEERS) + len(text.CHAINS)
     assert all(1 < row["NFE"] <= 4 for row in drawn)
     floor = rows[0]
     assert floor["sampler"] == "real text" and floor["distinct 4-grams"] > 0.5
@@ -60,11 +60,11 @@ def test_the_setting_is_that_of_the_least_divergence(tmp_path, monkeypatch):
 def test_dull_text_is_easy_to_read_and_far_from_text():
     windows = data.load_text("moby_dick", length=64, split="test")
     reader = text.Reader(windows, 64, 0)
-    row = torch.tensor(windows.tokenizer.encode("the " * 16))
+    row = windows.tokenizer.encode("the " * 16)
     dull, real = reader.looks(row.expand(64, 64)), reader.looks(reader.windows)
     assert dull[text.CROSS] < real[text.CROSS]
     assert dull[text.DIVERGENCE] > 0.5 > real[text.DIVERGENCE]
-    assert dull["distinct 4-grams"] < 0.01 < 0.7 < real["distinct 4-grams"]
+    assert dull["distinct 4-grams"] < 0.01 < 0.6 < real["distinct 4-grams"]
     assert dull["shown"][0] == "the " * 16
 
 
