@@ -2,20 +2,19 @@
 
     python -m benchmarks.text [--quick] [--steps 600] [--seeds 0 1 2]
 
-Networks of the recipe moby-characters (convolutions, windows of 64 characters, K = 83), a budget of
-steps of denoising each: a denoiser of uniform noise; the same with an adjustment head by the
-default schedule at the same cost, the head told its hold, one for all; a denoiser of absorbing
-noise for MDLM and ReMDM. A reader of held-out text judges: the cross-entropy of its 5-gram model in
-nats a character and the Jensen-Shannon divergence of 3-grams in nats. The first alone is won by
-dull text, so the second, the share of distinct 4-grams and that of known words stand beside it. The
-floor is as many real windows, which no reader has counted. Every row is the mean of the seeds, each
-with networks, windows and draws of its own, with the lowest and the highest.
+Networks of the recipe moby-characters (convolutions, windows of 64 characters, K = 83), each for a
+budget of steps of denoising: a denoiser of uniform noise; the same with an adjustment head by the
+default schedule at the same cost, told its hold; a denoiser of absorbing noise for MDLM and ReMDM.
+A reader of held-out text judges: the cross-entropy of its 5-gram model and the Jensen-Shannon
+divergence of 3-grams. The first alone is won by dull text, so the second and the shares of distinct
+4-grams and of known words stand beside it; the floor is as many real windows that no reader has
+counted. Rows are means over seeds, each with networks, windows and draws of its own.
 
 Chains: from held-out windows noised to b, so many steps at b and hold h, one network evaluation
 each; read-outs by a draw, whose own cost is the row of 0 steps. "As at the start" is the share of
 characters that a read-out has from its first window: to stand still is no merit. "ReMDM at one
-level" is its step for ever, remasking a site with probability (1 - h) b and revealing one with
-(1 - h) (1 - b), which is this package's step under absorbing noise.
+level" remasks a site with probability (1 - h) b and reveals one with (1 - h) (1 - b), for ever,
+which is this package's step under absorbing noise.
 
 Samples: from noise at equal network evaluations (NFE). Settings (correctors and hold; levels;
 remasking; never a temperature) are those with the lowest divergence at seed 100 on windows held out
@@ -37,19 +36,19 @@ import argparse
 import dataclasses
 import statistics
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from benchmarks import report
 from benchmarks.peers.settings import Kernel, Sampler, Setting, chain_settings, peers
 from benchmarks.peers.training import Job, fit
+from benchmarks.reader import CROSS, DIVERGENCE, Reader
 from discrete_ca.conditions import Conditions
 from discrete_ca.data import DiscreteData
-from discrete_ca.metrics import SequenceSuite, ngram_codes
 from discrete_ca.runs import RunConfig
 from discrete_ca.walker import Tally, Walker
 
@@ -58,9 +57,7 @@ TUNING_SEED, TUNING_COUNT = 100, 32
 TOLD = (0.4, 0.9)
 """Holds that the head is trained for."""
 PEERS = ("D3PM, uniform", "MDLM (D3PM, absorbing)", "ReMDM-cap", "ReMDM-rescale", "ReMDM-loop")
-CROSS, DIVERGENCE = "cross-entropy", "3-gram divergence"
 OTHERS = ("distinct 4-grams", "known words", "as at the start", "taken")
-SHOWN = 6
 
 Row = dict[str, Any]
 
@@ -94,36 +91,6 @@ def samplers(holds: list[float]) -> Iterator[Sampler]:
             for each in chain_settings(hold, METHODS[name].metropolis)
         ]
         yield Sampler(f"chain, {name}", "uniform", settings, METHODS[name].head)
-
-
-class Reader:
-    """Held-out text: some windows apart, the others to judge by.
-
-    Args:
-        windows: text that no network has seen.
-        count: how many windows are set apart.
-        seed: of the choice.
-    """
-
-    def __init__(self, windows: DiscreteData, count: int, seed: int) -> None:
-        others, apart = windows.split(count, seed)
-        assert windows.tokenizer is not None
-        self.windows, self.decode = apart[torch.arange(count)], windows.tokenizer.decode
-        self.num_categories = windows.num_categories
-        rest = others[torch.arange(len(others))]
-        self.suite = SequenceSuite(rest, windows.num_categories, self.decode)
-
-    def looks(self, z: Tensor) -> Row:
-        """What it makes of windows (N, T), and the first of them."""
-        found = self.suite(z)
-        codes = ngram_codes(z, 4, self.num_categories)
-        return {
-            CROSS: found[f"cross_entropy_{self.suite.model.order}"],
-            DIVERGENCE: found["divergence_3"],
-            "distinct 4-grams": len(codes.unique()) / len(codes),
-            "known words": found["known_words"],
-            "shown": [self.decode(each) for each in z[:SHOWN]],
-        }
 
 
 class Bench:
@@ -166,56 +133,54 @@ class Bench:
         """Of a sampler's settings the one with the lowest divergence at the tuning seed."""
         if self.given.quick:
             return sampler.settings[0]
-
-        def tried() -> Iterator[Row]:
-            kernel = self.kernel(sampler.noise, False, TUNING_SEED)
-            reader = Reader(self.tuning, TUNING_COUNT, TUNING_SEED)
-            for each in sampler.settings:
-                generator = torch.Generator().manual_seed(TUNING_SEED)
-                z, _ = each.draw(kernel, TUNING_COUNT, self.shape, nfe, generator)
-                looks = reader.looks(z)
-                yield {"setting": each.text, CROSS: looks[CROSS], DIVERGENCE: looks[DIVERGENCE]}
-
         name = sampler.name.replace("with head", "denoiser")
         about = {"part": "tuning", "sampler": name, "at most NFE": nfe}
-        best = min(self.rows(about, tried), key=lambda row: row[DIVERGENCE])["setting"]
+        tried = self.rows(about, partial(self._tried, sampler, nfe))
+        best = min(tried, key=lambda row: row[DIVERGENCE])["setting"]
         return next(each for each in sampler.settings if each.text == best)
+
+    def _tried(self, sampler: Sampler, nfe: int) -> Iterator[Row]:
+        kernel = self.kernel(sampler.noise, False, TUNING_SEED)
+        reader = Reader(self.tuning, TUNING_COUNT, TUNING_SEED)
+        for each in sampler.settings:
+            generator = torch.Generator().manual_seed(TUNING_SEED)
+            z, _ = each.draw(kernel, TUNING_COUNT, self.shape, nfe, generator)
+            yield {"setting": each.text, **reader.looks(z)}
 
     def chains(self, seed: int, reader: Reader) -> Iterator[Row]:
         """What chains from held-out windows come to, after each of so many steps."""
         for b, h, (name, method) in product(self.given.levels, self.given.holds, METHODS.items()):
-
-            def walked(b: float = b, h: float = h, method: Method = method) -> Iterator[Row]:
-                kernel = self.kernel(method.noise, method.head, seed)
-                generator = torch.Generator().manual_seed(seed)
-                x = kernel.corrupt(reader.windows, b, generator)
-                tally = Tally.of(method.metropolis)
-                walker = Walker(kernel, x, b, Conditions.of(x, hold=h), generator, tally)
-                for step in range(max(self.given.at) + 1):
-                    if step:
-                        walker.step()
-                    if step in self.given.at:
-                        z = walker.read_out(draw=True)
-                        same = float((z == reader.windows).double().mean())
-                        told = {"taken": tally.acceptance} if tally and step else {}
-                        yield {"steps": step, **reader.looks(z), "as at the start": same, **told}
-
             about = {"part": "chains", "sampler": name, "b": b, "h": h, "seed": seed}
-            yield from self.rows(about, walked)
+            yield from self.rows(about, partial(self._walked, method, b, h, seed, reader))
+
+    def _walked(
+        self, method: Method, b: float, h: float, seed: int, reader: Reader
+    ) -> Iterator[Row]:
+        kernel = self.kernel(method.noise, method.head, seed)
+        generator = torch.Generator().manual_seed(seed)
+        x = kernel.corrupt(reader.windows, b, generator)
+        tally = Tally.of(method.metropolis)
+        walker = Walker(kernel, x, b, Conditions.of(x, hold=h), generator, tally)
+        for step in range(max(self.given.at) + 1):
+            if step:
+                walker.step()
+            if step in self.given.at:
+                z = walker.read_out(draw=True)
+                same = float((z == reader.windows).double().mean())
+                taken = {"taken": tally.acceptance} if tally and step else {}
+                yield {"steps": step, **reader.looks(z), "as at the start": same, **taken}
 
     def samples(self, seed: int, reader: Reader) -> Iterator[Row]:
         """What samples from noise come to, at most so many network evaluations."""
         for sampler, nfe in product(samplers(self.given.holds), self.given.nfe):
-
-            def drawn(sampler: Sampler = sampler, nfe: int = nfe) -> Iterator[Row]:
-                setting = self.setting(sampler, nfe)
-                kernel = self.kernel(sampler.noise, sampler.head, seed)
-                generator = torch.Generator().manual_seed(seed)
-                z, used = setting.draw(kernel, self.given.count, self.shape, nfe, generator)
-                yield {"NFE": used, "setting": setting.text, **reader.looks(z)}
-
             about = {"part": "samples", "sampler": sampler.name, "at most NFE": nfe, "seed": seed}
-            yield from self.rows(about, drawn)
+            yield from self.rows(about, partial(self._drawn, sampler, nfe, seed, reader))
+
+    def _drawn(self, sampler: Sampler, nfe: int, seed: int, reader: Reader) -> Iterator[Row]:
+        setting, generator = self.setting(sampler, nfe), torch.Generator().manual_seed(seed)
+        kernel = self.kernel(sampler.noise, sampler.head, seed)
+        z, used = setting.draw(kernel, self.given.count, self.shape, nfe, generator)
+        yield {"NFE": used, "setting": setting.text, **reader.looks(z)}
 
 
 def spread(rows: list[Row]) -> Iterator[Row]:
