@@ -2,7 +2,8 @@
 
     python -m benchmarks.pages
 
-A report is what a benchmark wrote as JSON. Nothing on the page is typed: a test compares the two.
+A report is what a benchmark wrote as JSON; its figure, where there is one, is that of
+`benchmarks.plots` or its own. Nothing on the page is typed: a test compares the two.
 """
 
 from __future__ import annotations
@@ -201,7 +202,34 @@ def listed(rows: list[Row]) -> Iterator[str]:
     yield table(["quantity", *("value" for _ in rows)], cells) + "\n"
 
 
+_CLOSER, _GAPS = "closer than the factorised network (x)", "gap / the factorised network's"
+
+
+def autoregressive(rows: list[Row]) -> Iterator[str]:
+    """A method a line, levels side by side."""
+    yield f"Medians of {rows[0]['laws']} laws: TV, times closer than the factorised network (the "
+    yield "least of the laws in brackets); spectral gap, and in brackets over the factorised "
+    yield "network's (median, least). s: seconds of training a network on a busy machine.\n\n"
+    levels = sorted({row["b"] for row in rows})
+    found: dict[str, dict[float, Row]] = {}
+    for row in rows:
+        found.setdefault(row["method"], {})[row["b"]] = row
+    cells = []
+    for method, here in found.items():
+        line = [method]
+        for row in (here[b] for b in levels):
+            exact = row["TV"] < 1e-9
+            closer = f"{row[_CLOSER]:.2f} ({row['least of the laws (x)']:.2f})"
+            line.append("0" if exact else f"{row['TV']:.4f}, {closer}")
+            ratios = f"{row[_GAPS]:.2f}, {row['least gap / its']:.2f}"
+            line.append(f"{row['spectral gap']:.3f} ({ratios})")
+        cells.append([*line, f"{here[levels[0]]['training seconds']:.0f}"])
+    names = [name for b in levels for name in (f"TV at b = {b}", "gap")]
+    yield table(["", *names, "s"], cells) + "\n"
+
+
 _TABLES = {
+    "autoregressive": autoregressive,
     "exact_law": exact_law,
     "planar": planar,
     "cost": listed,
@@ -222,6 +250,8 @@ def page(folder: Path) -> str:
         parts.append(
             f"\n## {path.stem}\n\n`python -m benchmarks.{report['benchmark']}`: {settings}.\n\n"
         )
+        if path.with_suffix(".png").exists():
+            parts.append(f"![{path.stem}, drawn](results/{path.stem}.png)\n\n")
         made = _TABLES.get(report["benchmark"], plain)
         parts += made(report["rows"])
     return "".join(parts).rstrip() + "\n"

@@ -26,15 +26,20 @@ class Table(nn.Module):
         return self.logits[exact.index(x, self.num_states)].reshape(*x.shape, -1)
 
 
+def joint_posterior(law: Law, corruption: Corruption, level: float) -> tuple[Tensor, Tensor]:
+    """The exact p(z|x), (V^D, K^D), and q_b(x|z), (K^D, V^D)."""
+    z = exact.states(corruption.num_categories, law.shape).reshape(len(law.p), -1)
+    x = exact.states(corruption.num_states, law.shape).reshape(-1, z.shape[1])
+    q = corruption.checked_matrix(level)[z[:, None], x[None]].prod(-1)
+    joint = law.p * q.T
+    return joint / joint.sum(1, keepdim=True).clamp_min(1e-300), q
+
+
 def posterior(law: Law, corruption: Corruption, level: float) -> Tensor:
     """The exact marginals p(z_i|x), the best denoiser there can be: (V^D, D, K)."""
     z = exact.states(corruption.num_categories, law.shape).reshape(len(law.p), -1)
-    x = exact.states(corruption.num_states, law.shape).reshape(-1, z.shape[1])
-    q = corruption.checked_matrix(level)
-    joint = law.p * q[z[None], x[:, None]].prod(-1)  # (x, z)
-    joint = joint / joint.sum(1, keepdim=True).clamp_min(1e-300)
     onehot = nn.functional.one_hot(z, corruption.num_categories).double()
-    return torch.einsum("xz,zdk->xdk", joint, onehot)
+    return torch.einsum("xz,zdk->xdk", joint_posterior(law, corruption, level)[0], onehot)
 
 
 def optimum(

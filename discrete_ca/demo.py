@@ -19,13 +19,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from discrete_ca import chains, data, drawing, kernels, metrics, runs
+from discrete_ca import chains, data, drawing, draws, kernels, metrics, runs
 from discrete_ca.metrics.judge import NUM_DIGITS
 from discrete_ca.sealed import write_json
 from discrete_ca.training import Trainer
 
 RECIPE = "binarized-mnist"
-MOVES, CORRECTORS, GUIDANCE = 32, 3, 0.5
+MOVES, CORRECTORS, GUIDANCE = 32, 3, 0.3
 HELD_OUT = 1000
 WALK_LEVEL = 0.3
 VARIANT_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
@@ -89,8 +89,10 @@ def demo(
     console.print(f"Sampling {samples:,} digits.")
     begun = time.monotonic()
     guided = kernel.guided(GUIDANCE)
+    assert train.labels is not None
+    labels = draws.in_proportion(train.labels, samples, generator)
     digits, info = chains.sample(
-        guided, samples, (28, 28), label=torch.arange(samples) % NUM_DIGITS, moves=MOVES,
+        guided, samples, (28, 28), label=labels, moves=MOVES,
         correctors=CORRECTORS, generator=generator, return_info=True, progress=not quiet,
     )  # fmt: skip
     seconds = time.monotonic() - begun

@@ -2,7 +2,7 @@
 
 Float32 Gumbel noise truncates the tails of a categorical law and lowers its effective temperature
 (Zheng et al. 2024, arXiv 2409.02908), and a float32 uniform cannot hit an event rarer than 6e-8.
-All draws of categories and holds go through these two functions.
+All draws of categories and holds go through `uniform` and `categorical`.
 """
 
 from __future__ import annotations
@@ -53,6 +53,21 @@ def globally_keyed(device: torch.device, *key: int | str) -> Iterator[None]:
 
 def _number(key: tuple[int | str, ...]) -> int:
     return int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=7).digest(), "big")
+
+
+def in_proportion(values: Tensor, n: int, generator: torch.Generator | None = None) -> Tensor:
+    """N of some values (N0,), each as often as it is among them, but for rounding; in any order.
+
+    Labels that are drawn one by one are uneven by chance, which a distance of laws then counts.
+
+    Example:
+        >>> values = torch.tensor([7, 7, 7, 4])
+        >>> in_proportion(values, 8).sort().values
+        tensor([4, 4, 7, 7, 7, 7, 7, 7])
+    """
+    places = (torch.arange(n, dtype=torch.float64) + 0.5) * len(values) / n
+    found = values.sort().values[places.long()]
+    return found[torch.randperm(n, generator=generator)]
 
 
 def uniform(

@@ -26,6 +26,9 @@ class Renoising(Objective):
         read_outs: share of the examples whose y is clean, which trains the read-out.
         moves: share of the examples whose y is at a lower level, which trains the moves of an
             annealed run; the others are equal-level steps.
+        both_ways: score each pair of an equal-level step from y to x as well, for a second pass.
+            The pairs of a sample are then as many in one direction as in the other, and its errors
+            add up to a law that is off by what the sample is, at any spectral gap.
 
     Raises:
         ValueError: for shares outside [0, 1] or that sum to more; (when called) for a kernel that
@@ -42,6 +45,7 @@ class Renoising(Objective):
 
     read_outs: float = 0.25
     moves: float = 0.25
+    both_ways: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -80,5 +84,8 @@ class Renoising(Objective):
             else:
                 y = kernel.renoise(x[rows], z[rows], b[rows], generator, here.hold)
                 law = here.step(kernel, x[rows], b[rows])
-            losses = losses.masked_scatter(rows, -law.log_prob(y).to(losses))
+            found = law.log_prob(y)
+            if self.both_ways and not between:
+                found = (found + here.step(kernel, y, b[rows]).log_prob(x[rows])) / 2
+            losses = losses.masked_scatter(rows, -found.to(losses))
         return losses

@@ -218,3 +218,13 @@ def test_one_generator_gives_one_stream():
     g = seeded(3)
     first, second = (draws.categorical(torch.zeros(30, 4), g) for _ in range(2))
     assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("n", [1, 7, 10, 1000])
+def test_in_proportion_is_even_but_for_rounding(n):
+    values = torch.randint(0, 10, (600,), generator=seeded(3))
+    found = draws.in_proportion(values, n, seeded())
+    wanted = counts_of(values, 10).double() * n / len(values)
+    assert found.shape == (n,) and bool(((counts_of(found, 10) - wanted).abs() < 1).all())
+    again, other = (draws.in_proportion(values, n, seeded(seed)) for seed in (0, 1))
+    assert torch.equal(found, again) and (n < 7 or not torch.equal(found, other))

@@ -141,3 +141,26 @@ def test_no_read_outs_and_no_moves_leave_equal_level_steps():
     assert seen == [None]
     dca.Renoising(read_outs=1.0, moves=0.0)(kernel, z, generator=seeded())
     assert bool((seen[-1] == 0).all())
+
+
+def test_both_ways_score_each_pair_in_either_direction():
+    z, kernel = torch.randint(0, 2, (16, 3), generator=seeded()), Table(0.0)
+    torch.nn.init.normal_(kernel.logits)
+    pairs = []
+    renoise = kernel.renoise
+
+    def watch(x, z, b, generator=None, hold=None):
+        pairs.append((exact.index(x, 2), exact.index(y := renoise(x, z, b, generator, hold), 2)))
+        return y
+
+    kernel.renoise = watch
+    shares = {"read_outs": 0.0, "moves": 0.0, "known_share": 0.0}
+    once, both = (
+        dca.Renoising(both_ways=twice, **shares)(kernel, z, 0.4, generator=seeded(1))
+        for twice in (False, True)
+    )
+    (x, y), (again, _) = pairs
+    assert torch.equal(x, again) and bool((x != y).any())
+    log_p = kernel.logits.log_softmax(-1)
+    torch.testing.assert_close(once, -log_p[x, y].float())
+    torch.testing.assert_close(both, -(log_p[x, y] + log_p[y, x]).float() / 2)

@@ -22,6 +22,7 @@ from discrete_ca.diagnostics.markov import detailed_balance_residual as detailed
 from discrete_ca.diagnostics.markov import mixing_time as mixing_time
 from discrete_ca.diagnostics.markov import spectral_gap as spectral_gap
 from discrete_ca.diagnostics.markov import stationary_distribution as stationary_distribution
+from discrete_ca.distributions import CategoricalTransition
 from discrete_ca.errors import SpaceTooLargeError
 from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel
 from discrete_ca.logits import wide
@@ -217,9 +218,18 @@ def metropolis_matrix(
     if given.label is not None and bool((given.label != given.label[0]).any()):
         raise ValueError("label holds several labels; allowed: one, for a step and the one back")
     law = given.step(kernel, x, _level(kernel, level))
-    proposal = product_laws(law.probs())
-    n, values = len(x), kernel.corruption.num_states
-    every, flat = torch.ones(x.shape).nonzero(as_tuple=True), law.x.reshape(n, -1)
+    return metropolized(law)[index(law.x, kernel.corruption.num_states)]  # where known values stand
+
+
+@torch.no_grad()
+def metropolized(law: CategoricalTransition) -> Tensor:
+    """P[x, y] of Metropolis steps whose proposals are those of a law, (V^D, V^D).
+
+    Args:
+        law: an equal-level law at all states, in the order of `states`; a row each.
+    """
+    proposal, x, values = product_laws(law.probs()), law.x, law.corruption.num_states
+    every, flat = torch.ones(x.shape).nonzero(as_tuple=True), x.reshape(len(x), -1)
     ratios = torch.stack(  # of each value at each site, (V^D, D, V); nothing for the one it has
         [
             law.log_site_ratios(torch.full_like(x, v), every).reshape(flat.shape)
@@ -227,15 +237,14 @@ def metropolis_matrix(
         ],
         -1,
     ).scatter(-1, flat.unsqueeze(-1), 0.0)
-    if given.known is not None:
-        ratios = ratios.where(given.known[0].reshape(n, -1, 1), 0.0)
-    onehot = torch.nn.functional.one_hot(x.reshape(n, -1), values).to(ratios)
-    seen = torch.einsum("xdv,ydv->xy", ratios, onehot)  # sum over changed sites, from x
+    if law.known is not None:
+        ratios = ratios.where(law.known[0].reshape(len(x), -1, 1), 0.0)
+    onehot = torch.nn.functional.one_hot(states(values, x.shape[1:]).reshape(len(x), -1), values)
+    seen = torch.einsum("xdv,ydv->xy", ratios, onehot.to(ratios))  # sum over changed, from x
     log_ratio = (seen - seen.T) / 2 + proposal.T.log() - proposal.log()
     P = torch.where(proposal > 0, proposal * log_ratio.exp().clamp(max=1.0), 0.0)
     P.fill_diagonal_(0.0)
-    P = P + torch.diag(1 - P.sum(1))
-    return P[index(law.x, values)]  # from where the known values stand
+    return P + torch.diag(1 - P.sum(1))
 
 
 @torch.no_grad()

@@ -14,11 +14,11 @@ Metropolis-Hastings proposals to estimate mean values", without ratios of π; wi
 of s it is Sanborn and Griffiths 2008, "Markov chain Monte Carlo with people": someone who picks one
 of the shown designs with odds exp(s/τ) draws from the tilted law.)
 
-**The assumption** is detailed balance of P. A learned kernel has it nearly;
-``exact.detailed_balance_residual`` of P measures it, and `selection_matrix` what comes of it, where
-the space is small. Without balance the error vanishes as k grows, since c and the y_i become
-independent draws of π. Where π is known up to a constant, `select` takes its logarithm and weighs
-by ``exp(s/τ) π(u) P(u, c) / P(c, u)``, which is exact for any P with k = 1.
+**The assumption** is detailed balance of P. A learned kernel has it nearly, with Metropolis steps
+more nearly; ``exact.detailed_balance_residual`` of P measures it, and `selection_matrix` what comes
+of it, where the space is small. Without balance the error vanishes as k grows, since c and the y_i
+become independent draws of π. Where π is known up to a constant, `select` takes its logarithm and
+weighs by ``exp(s/τ) π(u) P(u, c) / P(c, u)``, which is exact for any P with k = 1.
 """
 
 from __future__ import annotations
@@ -173,6 +173,7 @@ def select(
     log_law: Callable[[Tensor], Tensor] | None = None,
     label: Tensor | None = None,
     known: checks.Known | None = None,
+    metropolis: bool = False,
     generator: torch.Generator | None = None,
 ) -> Selected:
     """One round of selection for B chains side by side.
@@ -192,11 +193,13 @@ def select(
             (N, *S) -> (N,), in place of the chain's stationary law.
         label: labels (B,), for networks that declare them.
         known: (mask, values), each of shape (*S); mask True = generate.
+        metropolis: refuse steps that break detailed balance, for one evaluation more; not with
+            `log_law`, which needs no balance.
         generator: source of randomness.
 
     Raises:
-        ValueError: for settings out of range, a score of another shape, or several steps together
-            with `log_law`.
+        ValueError: for settings out of range, a score of another shape, or several steps or
+            Metropolis steps together with `log_law`.
         NonFiniteError: for a score of NaN or +inf.
 
     Example:
@@ -211,13 +214,17 @@ def select(
     checks.positive(steps, "steps")
     if log_law is not None and steps != 1:
         raise ValueError(f"steps was {steps} with log_law; allowed: 1, whose log_prob is known")
+    if log_law is not None and metropolis:
+        raise ValueError("metropolis was True with log_law; allowed: one of them")
+    tally = Tally.of(metropolis, (level,))
     drawn = candidates_around(
-        kernel, x, n, level, steps=steps, draw=draw, label=label, known=known, generator=generator
-    )
+        kernel, x, n, level, steps=steps, draw=draw, label=label, known=known, generator=generator,
+        tally=tally,
+    )  # fmt: skip
     states = torch.cat([x.unsqueeze(1), drawn.states], 1)  # (B, 1 + n, *S), the present one first
     designs = torch.cat([z.unsqueeze(1), drawn.designs], 1)
     scores = scores_of(score, designs.flatten(0, 1)).to(x.device).reshape(len(x), 1 + n)
-    weights, nfe = scores / tau, steps * (1 + n) + n
+    weights, nfe = scores / tau, steps * (1 + n) + n + metropolis
     if log_law is not None:
         flat, labels = (
             states.flatten(0, 1),

@@ -30,6 +30,11 @@ class Wrapped(Configured, nn.Module):
         declared = frozenset(inspect.signature(net.forward).parameters) & frozenset(OPTIONAL)
         self.accepts = declared & getattr(net, "accepts", declared)
 
+    def evaluations(self, labelled: bool) -> int:
+        """How many evaluations an example costs, with a label or without: as many as of the net."""
+        counted = getattr(self.net, "evaluations", None)
+        return 1 if counted is None else counted(labelled)
+
     def inner(self, x: Tensor, b: Tensor, **given: Tensor | None) -> Tensor:
         """What the network makes of x at levels b, (B, *S, P)."""
         taken = {name: value for name, value in given.items() if name in self.accepts}

@@ -100,5 +100,8 @@ def test_designs_to_begin_with_are_the_runs_own_where_they_are_there(tmp_path):
     own = str(tmp_path / "x.npy")
     assert facts((4,), own) == (3, "the data")
     assert facts((4,), str(tmp_path / "gone.npy")) == (0, "the data")
+    present = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 1, 1]], dtype=bool)
+    np.savez(tmp_path / "padded.npz", states=np.arange(12).reshape(3, 4) % 2, present=present)
+    assert facts((4,), str(tmp_path / "padded.npz")) == (2, "the data")  # those without padding
     assert facts((28, 28), own) == facts((28, 28), "") == (10_000, "MNIST's test digits")
     assert facts((28, 28), "binarized_mnist") == (10_000, "the data")

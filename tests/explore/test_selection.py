@@ -98,23 +98,23 @@ def test_out_of_balance_the_error_is_seen_and_vanishes_with_steps():
     assert off[0] > 0.05 and off[2] < 1e-3
 
 
-@pytest.mark.parametrize("n", [1, 3])
-def test_rounds_are_counted_as_the_matrix_says(n):
+@pytest.mark.parametrize(("n", "metropolis"), [(1, False), (3, False), (3, True)])
+def test_rounds_are_counted_as_the_matrix_says(n, metropolis):
     """20,000 chains from each of four states; rate of false alarms 1e-6."""
     shape, level, each = (2, 2), 0.3, 20_000
     kernel = denoiser(2, shape, 1)
     space = exact.states(2, shape)
     read = exact.read_out_matrix(kernel, shape, level).argmax(1)
     table = randn(16, 5)
-    T = selection_matrix(
-        torch.linalg.matrix_power(exact.transition_matrix(kernel, shape, level), 2),
-        table[read], n, 0.5,
-    )  # fmt: skip
+    matrix = exact.metropolis_matrix if metropolis else exact.transition_matrix
+    P = torch.linalg.matrix_power(matrix(kernel, shape, level), 2)
+    T = selection_matrix(P, table[read], n, 0.5)
     for start in (0, 5, 9, 15):
         x = space[start].expand(each, *shape)
         found = select(
             kernel, x, space[read[start]].expand_as(x), lambda z: table[exact.index(z, 2)],
-            level=level, candidates=n, steps=2, temperature=0.5, generator=seeded(start),
+            level=level, candidates=n, steps=2, temperature=0.5, metropolis=metropolis,
+            generator=seeded(start),
         )  # fmt: skip
         assert_counts(counts_of(exact.index(found.states, 2), 16), T[start])
         assert torch.equal(exact.index(found.designs, 2), read[exact.index(found.states, 2)])
@@ -188,6 +188,11 @@ def test_cost_is_what_it_says():
     assert kernel.net.examples == 3 * found.nfe == 3 * (2 * 6 + 5)
     kernel.net.examples = 0
     found = select(
+        kernel, x, x, lambda z: z.sum(-1), level=0.3, candidates=5, steps=2, metropolis=True
+    )
+    assert kernel.net.examples == 3 * found.nfe == 3 * (2 * 6 + 5 + 1)
+    kernel.net.examples = 0
+    found = select(
         kernel, x, x, lambda z: z.sum(-1), level=0.3, candidates=5, log_law=lambda x: 0.0 * x[:, 0]
     )
     assert kernel.net.examples == 3 * found.nfe
@@ -224,6 +229,12 @@ def test_what_is_never_wanted_is_never_taken():
         ({"score": lambda z: z.sum()}, ValueError, r"score has shape \(\); allowed: \(3,\)"),
         ({"score": lambda z: z.sum(-1) / 0.0}, NonFiniteError, "score holds NaN"),
         ({"steps": 2, "log_law": lambda x: x[:, 0]}, ValueError, "steps was 2 with log_law"),
+        (
+            {"metropolis": True, "log_law": lambda x: x[:, 0]},
+            ValueError,
+            "metropolis was True with log_law; allowed: one of them",
+        ),
+        ({"metropolis": True, "level": 0.0}, ValueError, "metropolis was True at level 0"),
     ],
 )
 def test_refusals(options, error, match):

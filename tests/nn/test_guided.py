@@ -9,6 +9,7 @@ import discrete_ca as dca
 from discrete_ca import nn
 from discrete_ca.corruption import Uniform
 from discrete_ca.diagnostics import exact
+from discrete_ca.nn.wrapping import Wrapped
 from discrete_ca.runs import RecipeConfig, build_schedule
 from tests.helpers import Posterior, random_law, seeded
 
@@ -147,6 +148,12 @@ def test_a_guided_kernel_shares_weights_and_counts_two_evaluations(tmp_path):
         assert k.net.guidance == 1.5
     found, expected = (k.transition(x, 0.3, label=label).probs() for k in (loaded, guided))
     assert torch.equal(found, expected)
+
+
+def test_a_wrapper_of_a_guided_network_counts_as_that_does():
+    wrapped = Wrapped(nn.Guided(network(), 1.0))
+    assert (wrapped.evaluations(True), wrapped.evaluations(False)) == (2, 1)
+    assert Wrapped(network()).evaluations(True) == 1
 
 
 class Recorder(torch.nn.Module):
