@@ -20,13 +20,14 @@ from benchmarks import (
     routes,
     serving,
     structured_holds,
+    text,
     token_noise,
     training,
 )
 
 for benchmark in (
     exact_law, autoregressive, structured_holds, clipping, cost, kernel_part, training,
-    token_noise, real_data, planar, peers, designer, kills, fuzz, serving, routes,
+    token_noise, real_data, planar, peers, text, designer, kills, fuzz, serving, routes,
     digits,  # last: it is refused where the demo was not run
 ):  # fmt: skip
     benchmark.main(sys.argv[1:])

@@ -159,6 +159,42 @@ def peers_networks(rows: list[Row]) -> Iterator[str]:
         yield _by_nfe([row for row in of if row["budget (steps)"] in ("", budget)], cell)
 
 
+def text(rows: list[Row]) -> Iterator[str]:
+    """For each level and hold, chains by their steps; then samples by their evaluations."""
+
+    def both(row: Row) -> str:
+        ranges = f"({row['cross-entropy range']}); {row['3-gram divergence']:.3f}"
+        return f"{row['cross-entropy']:.2f} {ranges} ({row['3-gram divergence range']})"
+
+    real = next(row for row in rows if row["part"] == "real")
+    shares = ["as at the start", "taken", "distinct 4-grams", "known words"]
+    told = "Cross-entropy of the reader's 5-gram model (nats a character); divergence of 3-grams "
+    told += "(nats): mean (lowest to highest) of the seeds."
+    for b, h in dict.fromkeys((row["b"], row["h"]) for row in rows if row["part"] == "chains"):
+        here = [row for row in rows if (row.get("b"), row.get("h")) == (b, h)]
+        found: dict[str, list[Row]] = {}
+        for row in here:
+            found.setdefault(row["sampler"], []).append(row)
+        at = [f"{row['steps']} steps" for row in next(iter(found.values()))]
+        cells = [["real text", both(real), *[""] * (len(at) - 1), *_shares(real, shares)]]
+        for name, each in found.items():
+            cells.append([name, *map(both, each), *_shares(each[-1], shares)])
+        yield f"### Chains at b = {b}, hold {h}\n\n{told} Shares are those of the last step.\n\n"
+        yield table(["", *at, *shares], cells) + "\n"
+
+    def cell(row: Row) -> str:
+        known = ", ".join(f"{row[name]:.2f} {name}" for name in shares[2:])
+        return f"{both(row)}; {known}" + (f"; {row['setting']}" if "setting" in row else "")
+
+    yield f"### Samples from noise\n\n{told}\n\n"
+    drawn = [row for row in rows if row["part"] == "samples"]
+    yield _by_nfe([{**real, "at most NFE": ""}, *drawn], cell)
+
+
+def _shares(row: Row, names: list[str]) -> list[str]:
+    return [cell for name in names for cell in _shown(row, name, 2)]
+
+
 def listed(rows: list[Row]) -> Iterator[str]:
     """A quantity a line, for a row that is too long for the page."""
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -200,6 +236,7 @@ _TABLES = {
     "serving": listed,
     "peers.exact": peers_exact,
     "peers.networks": peers_networks,
+    "text": text,
 }
 
 

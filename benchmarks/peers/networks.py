@@ -26,9 +26,7 @@ every step reveals one. Flow-matching is near D3PM and MDLM at the same NFE.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
-from itertools import product
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,18 +36,16 @@ from torch import Tensor
 import discrete_ca as dca
 from benchmarks import report
 from benchmarks.digits import looks
-from benchmarks.peers import flow, samplers, schedulers
-from benchmarks.peers.samplers import LEVELS, Step
+from benchmarks.peers import flow, schedulers
+from benchmarks.peers.settings import Kernel, Sampler, Setting, chains, peers
 from benchmarks.peers.training import Job, fit
 from discrete_ca import metrics
 from discrete_ca.data import DiscreteData
 
 NFES = (8, 32, 128, 512)
 BUDGETS = (800, 3200)
-HOLDS = (0.5, 0.85)
+SHAPE = (28, 28)
 TUNING_SEED, TUNING_COUNT, TUNING_MOST = 100, 100, 32
-
-Kernel = dca.CategoricalNoiseKernel
 
 
 class Case(NamedTuple):
@@ -66,171 +62,6 @@ CASES = {
     "binarized-mnist": Case("binarized_mnist", "uniform"),
     "mnist16": Case("mnist16", "ordinal", 8),
 }
-
-
-class Setting(NamedTuple):
-    """A sampler with everything chosen."""
-
-    text: str
-    draw: Callable[[Kernel, int, int, torch.Generator], tuple[Tensor, float]]
-    """From a kernel, the number of samples, the most NFE and a generator to samples and NFE."""
-    least: int = 2
-    """Fewest evaluations that it can do with."""
-
-
-class Sampler(NamedTuple):
-    """A sampler, the network that it draws from, and what may be chosen."""
-
-    name: str
-    noise: str
-    settings: list[Setting]
-    head: bool = False
-
-
-def denoiser(kernel: Kernel) -> samplers.Denoiser:
-    """p(z|x) as a kernel's network says it."""
-
-    def probs(x: Tensor, level: float) -> Tensor:
-        with torch.no_grad():
-            return kernel.transition(x, level).read_out.log_probs.exp()
-
-    return probs
-
-
-def peer(
-    steps: Callable[[Kernel, int], list[Step]], cached: bool,
-    kernel: Kernel, count: int, nfe: int, generator: torch.Generator,
-) -> tuple[Tensor, float]:  # fmt: skip
-    """Samples of another sampler, and their mean NFE."""
-    x = kernel.initial(count, (28, 28), generator)
-    if cached:
-        made = steps(kernel, samplers.cached_steps(nfe, x[0].numel()))
-        return samplers.draw_cached(made, denoiser(kernel), x, generator)
-    return samplers.draw(steps(kernel, nfe), denoiser(kernel), x, generator), nfe
-
-
-def flow_peer(
-    power: float, divergence_free: float,
-    kernel: Kernel, count: int, nfe: int, generator: torch.Generator,
-) -> tuple[Tensor, float]:  # fmt: skip
-    """Samples of the package flow-matching."""
-    x = kernel.initial(count, (28, 28), generator)
-    source = kernel.corruption.checked_matrix(1.0)[0]
-    with torch.random.fork_rng([]):
-        torch.manual_seed(generator.initial_seed())
-        z = flow.draw_flow(denoiser(kernel), source, x, nfe, power, divergence_free)
-    return z, nfe
-
-
-def amused_peer(
-    schedule: str, noise: float,
-    kernel: Kernel, count: int, nfe: int, generator: torch.Generator,
-) -> tuple[Tensor, float]:  # fmt: skip
-    """Samples by the package diffusers."""
-    x = kernel.initial(count, (28, 28), generator)
-    z = schedulers.draw_amused(denoiser(kernel), x, nfe, schedule, noise, generator)
-    return z, nfe
-
-
-def chain(
-    hold: float, metropolis: bool, correctors: int,
-    kernel: Kernel, count: int, nfe: int, generator: torch.Generator,
-) -> tuple[Tensor, float]:  # fmt: skip
-    """Samples of our annealed chain, as `discrete_ca.sample` draws them."""
-    z, info = dca.sample(
-        kernel, count, (28, 28), moves=(nfe - 1) // (1 + correctors), correctors=correctors,
-        hold=hold, metropolis=metropolis, draw=True, generator=generator, progress=False,
-        return_info=True,
-    )  # fmt: skip
-    return z, info.nfe
-
-
-def _leveled(
-    ways: dict[str, Callable[[Kernel, list[float]], list[Step]]],
-    schedules: tuple[str, ...] = ("linear", "cosine"),
-    cached: bool = False,
-) -> list[Setting]:
-    """Settings of samplers that take levels down to 0."""
-
-    def steps(of: Any, levels: Any, kernel: Kernel, count: int) -> list[Step]:
-        made: list[Step] = of(kernel, levels(count, 0.0))
-        return made
-
-    return [
-        Setting(
-            f"{name}, {text}" if text else name,
-            partial(peer, partial(steps, of, LEVELS[name]), cached),
-        )
-        for name, (text, of) in product(schedules, ways.items())
-    ]
-
-
-def _by_eta(of: Callable[..., list[Step]], *values: float) -> list[Setting]:
-    def way(eta: float) -> Callable[[Kernel, list[float]], list[Step]]:
-        return lambda kernel, levels: of(levels, eta)
-
-    return _leveled({f"η {eta:g}": way(eta) for eta in values}, ("linear",))
-
-
-def _loop() -> list[Setting]:
-    def steps(eta: float, kernel: Kernel, count: int) -> list[Step]:
-        return samplers.remdm_loop(count, eta)
-
-    return [Setting(f"η {eta:g}", partial(peer, partial(steps, eta), False)) for eta in (0.1, 0.3)]
-
-
-def _flow() -> list[Setting]:
-    return [
-        Setting(f"κ = t^{n:g}, c = {c:g}", partial(flow_peer, n, c))
-        for n, c in ((1.0, 0.0), (2.0, 0.0), (1.0, 1.0))
-    ]
-
-
-def _amused() -> list[Setting]:
-    return [
-        Setting(f"{schedule}, order noise {noise:g}", partial(amused_peer, schedule, noise))
-        for schedule, noise in (("cosine", 2.0), ("cosine", 0.0), ("linear", 2.0))
-    ]
-
-
-def _chains(hold: float, metropolis: bool) -> list[Setting]:
-    return [
-        Setting(f"{c} correctors", partial(chain, hold, metropolis, c), 2 + c)
-        for c in ((1, 3) if metropolis else (0, 1, 3))
-    ]
-
-
-def peers() -> Iterator[Sampler]:
-    """The other samplers."""
-
-    def d3pm(kernel: Kernel, levels: list[float]) -> list[Step]:
-        return samplers.d3pm(kernel.corruption, levels)
-
-    def mdlm(kernel: Kernel, levels: list[float]) -> list[Step]:
-        return samplers.mdlm(levels)
-
-    yield Sampler("D3PM, uniform", "uniform", _leveled({"": d3pm}))
-    yield Sampler("flow-matching, uniform source", "uniform", _flow())
-    yield Sampler("MDLM (D3PM, absorbing)", "absorbing", _leveled({"": mdlm}))
-    yield Sampler("MDLM, cached", "absorbing", _leveled({"": mdlm}, ("linear",), cached=True))
-    yield Sampler("ReMDM-cap", "absorbing", _by_eta(samplers.capped, 0.02, 0.1, 0.3))
-    yield Sampler("ReMDM-rescale", "absorbing", _by_eta(samplers.rescaled, 0.2, 0.5, 1.0))
-    yield Sampler("ReMDM-loop", "absorbing", _loop())
-    yield Sampler("flow-matching, masked source", "absorbing", _flow())
-    yield Sampler("diffusers, AmusedScheduler", "absorbing", _amused())
-
-
-def chains(own: str, head: bool) -> Iterator[Sampler]:
-    """Our chain, at each hold, plain and with Metropolis steps."""
-    for hold, metropolis in product(HOLDS, (False, True)):
-        text = "Metropolis" if metropolis else "plain"
-        yield Sampler(f"chain, h = {hold:g}, {text}", own, _chains(hold, metropolis))
-    if head:
-        for metropolis in (False, True):
-            text = "Metropolis" if metropolis else "plain"
-            yield Sampler(
-                f"chain with head, h = 0.85, {text}", own, _chains(0.85, metropolis), head=True
-            )
 
 
 def lacking(sampler: Sampler) -> str:
@@ -289,7 +120,7 @@ class Table:
         kernel, found = self.kernel(sampler, budget), []
         for setting in able:
             generator = torch.Generator().manual_seed(TUNING_SEED)
-            z, _ = setting.draw(kernel, min(TUNING_COUNT, self.count), nfe, generator)
+            z, _ = setting.draw(kernel, min(TUNING_COUNT, self.count), SHAPE, nfe, generator)
             found.append(self.looks(z)["Frechet"])
         return able[found.index(min(found))]
 
@@ -297,7 +128,7 @@ class Table:
         """The measures of a sampler at most so many evaluations."""
         kernel, generator = self.kernel(sampler, budget), torch.Generator().manual_seed(0)
         begun = time.process_time()
-        z, used = setting.draw(kernel, self.count, nfe, generator)
+        z, used = setting.draw(kernel, self.count, SHAPE, nfe, generator)
         seconds = time.process_time() - begun
         return {
             "data": self.name, "budget (steps)": budget, "sampler": sampler.name,

@@ -55,11 +55,15 @@ class Job(NamedTuple):
     """The budget, in steps of denoising."""
     head: bool = False
     """With an adjustment head, which takes its share of the same cost."""
+    seed: int = 0
+    holds: tuple[float, float] | None = None
+    """That the head is told, one for all of them; None for the recipe's own hold."""
 
     @property
     def name(self) -> str:
-        """Name of its folder."""
-        return f"{self.data}-{self.noise}{'-head' if self.head else ''}-{self.steps}"
+        """Name of its file."""
+        seed = f"-seed{self.seed}" if self.seed else ""
+        return f"{self.data}-{self.noise}{'-head' if self.head else ''}-{self.steps}{seed}"
 
     def config(self, small: bool) -> runs.RunConfig:
         """The recipe with this network and noise."""
@@ -69,14 +73,15 @@ class Job(NamedTuple):
             config,
             net=dataclasses.replace(config.net, **sizes),
             kernel=dataclasses.replace(config.kernel, corruption=self.noise, head=self.head),
+            recipe=dataclasses.replace(config.recipe, holds=self.holds),
             train=dataclasses.replace(
-                config.train, steps=self.steps, minutes=None, seed=0, progress=False
+                config.train, steps=self.steps, minutes=None, seed=self.seed, progress=False
             ),
         )
 
     def kernel(self, examples: DiscreteData, small: bool = False) -> dca.CategoricalNoiseKernel:
         """The network with its first weights."""
-        torch.manual_seed(0)
+        torch.manual_seed(self.seed)
         kernel = runs.build_kernel(self.config(small), examples)
         assert isinstance(kernel, dca.CategoricalNoiseKernel)
         if self.noise != "absorbing":

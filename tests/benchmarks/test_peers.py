@@ -12,6 +12,7 @@ from benchmarks import pages
 from benchmarks.laws import Law, random_law
 from benchmarks.peers import exact as peers_exact
 from benchmarks.peers import flow, networks, reference, samplers, schedulers
+from benchmarks.peers.training import Job
 from discrete_ca.corruption import Absorbing, Uniform
 from discrete_ca.diagnostics import exact
 from tests.helpers import assert_counts, counts_of, seeded
@@ -316,6 +317,14 @@ def test_the_quick_forms_of_networks_and_the_reference_write_their_rows(tmp_path
     assert page.count("/s;") == len(asked)
     reference.main(["--quick", "--folder", str(tmp_path)])
     assert (folder / "peers.reference.json").exists()
+
+
+def test_a_network_of_another_seed_or_for_holds_is_another_job():
+    first = Job("moby-characters", "uniform", 2, head=True)
+    other = first._replace(seed=1, holds=(0.4, 0.9))
+    assert first.name != other.name
+    assert (first.config(True).train.seed, other.config(True).train.seed) == (0, 1)
+    assert (first.config(True).recipe.holds, other.config(True).recipe.holds) == (None, (0.4, 0.9))
 
 
 def test_a_package_that_is_missing_is_a_line_of_the_table(tmp_path, monkeypatch, capsys):

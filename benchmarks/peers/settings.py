@@ -1,0 +1,190 @@
+"""Samplers over the networks, each with the settings that it may choose from.
+
+Those of other people are `benchmarks.peers.samplers` and two packages; ours is the annealed chain
+of `discrete_ca.sample`. Every read-out is a draw and nothing has a temperature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import product
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+import discrete_ca as dca
+from benchmarks.peers import flow, samplers, schedulers
+from benchmarks.peers.samplers import LEVELS, Step
+
+HOLDS = (0.5, 0.85)
+
+Kernel = dca.CategoricalNoiseKernel
+Shape = tuple[int, ...]
+
+
+class Setting(NamedTuple):
+    """A sampler with everything chosen."""
+
+    text: str
+    draw: Callable[[Kernel, int, Shape, int, torch.Generator], tuple[Tensor, float]]
+    """From a kernel, the number of samples, their shape, the most NFE and a generator to samples
+    and NFE."""
+    least: int = 2
+    """Fewest evaluations that it can do with."""
+
+
+class Sampler(NamedTuple):
+    """A sampler, the network that it draws from, and what may be chosen."""
+
+    name: str
+    noise: str
+    settings: list[Setting]
+    head: bool = False
+
+
+def denoiser(kernel: Kernel) -> samplers.Denoiser:
+    """p(z|x) as a kernel's network says it."""
+
+    def probs(x: Tensor, level: float) -> Tensor:
+        with torch.no_grad():
+            return kernel.transition(x, level).read_out.log_probs.exp()
+
+    return probs
+
+
+def peer(
+    steps: Callable[[Kernel, int], list[Step]], cached: bool,
+    kernel: Kernel, count: int, shape: Shape, nfe: int, generator: torch.Generator,
+) -> tuple[Tensor, float]:  # fmt: skip
+    """Samples of another sampler, and their mean NFE."""
+    x = kernel.initial(count, shape, generator)
+    if cached:
+        made = steps(kernel, samplers.cached_steps(nfe, x[0].numel()))
+        return samplers.draw_cached(made, denoiser(kernel), x, generator)
+    return samplers.draw(steps(kernel, nfe), denoiser(kernel), x, generator), nfe
+
+
+def flow_peer(
+    power: float, divergence_free: float,
+    kernel: Kernel, count: int, shape: Shape, nfe: int, generator: torch.Generator,
+) -> tuple[Tensor, float]:  # fmt: skip
+    """Samples of the package flow-matching."""
+    x = kernel.initial(count, shape, generator)
+    source = kernel.corruption.checked_matrix(1.0)[0]
+    with torch.random.fork_rng([]):
+        torch.manual_seed(generator.initial_seed())
+        z = flow.draw_flow(denoiser(kernel), source, x, nfe, power, divergence_free)
+    return z, nfe
+
+
+def amused_peer(
+    schedule: str, noise: float,
+    kernel: Kernel, count: int, shape: Shape, nfe: int, generator: torch.Generator,
+) -> tuple[Tensor, float]:  # fmt: skip
+    """Samples by the package diffusers."""
+    x = kernel.initial(count, shape, generator)
+    z = schedulers.draw_amused(denoiser(kernel), x, nfe, schedule, noise, generator)
+    return z, nfe
+
+
+def chain(
+    hold: float, metropolis: bool, correctors: int,
+    kernel: Kernel, count: int, shape: Shape, nfe: int, generator: torch.Generator,
+) -> tuple[Tensor, float]:  # fmt: skip
+    """Samples of our annealed chain, as `discrete_ca.sample` draws them."""
+    z, info = dca.sample(
+        kernel, count, shape, moves=(nfe - 1) // (1 + correctors), correctors=correctors,
+        hold=hold, metropolis=metropolis, draw=True, generator=generator, progress=False,
+        return_info=True,
+    )  # fmt: skip
+    return z, info.nfe
+
+
+def _leveled(
+    ways: dict[str, Callable[[Kernel, list[float]], list[Step]]],
+    schedules: tuple[str, ...] = ("linear", "cosine"),
+    cached: bool = False,
+) -> list[Setting]:
+    """Settings of samplers that take levels down to 0."""
+
+    def steps(of: Any, levels: Any, kernel: Kernel, count: int) -> list[Step]:
+        made: list[Step] = of(kernel, levels(count, 0.0))
+        return made
+
+    return [
+        Setting(
+            f"{name}, {text}" if text else name,
+            partial(peer, partial(steps, of, LEVELS[name]), cached),
+        )
+        for name, (text, of) in product(schedules, ways.items())
+    ]
+
+
+def _by_eta(of: Callable[..., list[Step]], *values: float) -> list[Setting]:
+    def way(eta: float) -> Callable[[Kernel, list[float]], list[Step]]:
+        return lambda kernel, levels: of(levels, eta)
+
+    return _leveled({f"η {eta:g}": way(eta) for eta in values}, ("linear",))
+
+
+def _loop() -> list[Setting]:
+    def steps(eta: float, kernel: Kernel, count: int) -> list[Step]:
+        return samplers.remdm_loop(count, eta)
+
+    return [Setting(f"η {eta:g}", partial(peer, partial(steps, eta), False)) for eta in (0.1, 0.3)]
+
+
+def _flow() -> list[Setting]:
+    return [
+        Setting(f"κ = t^{n:g}, c = {c:g}", partial(flow_peer, n, c))
+        for n, c in ((1.0, 0.0), (2.0, 0.0), (1.0, 1.0))
+    ]
+
+
+def _amused() -> list[Setting]:
+    return [
+        Setting(f"{schedule}, order noise {noise:g}", partial(amused_peer, schedule, noise))
+        for schedule, noise in (("cosine", 2.0), ("cosine", 0.0), ("linear", 2.0))
+    ]
+
+
+def chain_settings(hold: float, metropolis: bool) -> list[Setting]:
+    """What our annealed chain may choose from at a hold."""
+    return [
+        Setting(f"{c} correctors", partial(chain, hold, metropolis, c), 2 + c)
+        for c in ((1, 3) if metropolis else (0, 1, 3))
+    ]
+
+
+def peers() -> Iterator[Sampler]:
+    """The other samplers."""
+
+    def d3pm(kernel: Kernel, levels: list[float]) -> list[Step]:
+        return samplers.d3pm(kernel.corruption, levels)
+
+    def mdlm(kernel: Kernel, levels: list[float]) -> list[Step]:
+        return samplers.mdlm(levels)
+
+    yield Sampler("D3PM, uniform", "uniform", _leveled({"": d3pm}))
+    yield Sampler("flow-matching, uniform source", "uniform", _flow())
+    yield Sampler("MDLM (D3PM, absorbing)", "absorbing", _leveled({"": mdlm}))
+    yield Sampler("MDLM, cached", "absorbing", _leveled({"": mdlm}, ("linear",), cached=True))
+    yield Sampler("ReMDM-cap", "absorbing", _by_eta(samplers.capped, 0.02, 0.1, 0.3))
+    yield Sampler("ReMDM-rescale", "absorbing", _by_eta(samplers.rescaled, 0.2, 0.5, 1.0))
+    yield Sampler("ReMDM-loop", "absorbing", _loop())
+    yield Sampler("flow-matching, masked source", "absorbing", _flow())
+    yield Sampler("diffusers, AmusedScheduler", "absorbing", _amused())
+
+
+def chains(own: str, head: bool) -> Iterator[Sampler]:
+    """Our chain, at each hold, plain and with Metropolis steps."""
+    for hold, metropolis in product(HOLDS, (False, True)):
+        text = "Metropolis" if metropolis else "plain"
+        yield Sampler(f"chain, h = {hold:g}, {text}", own, chain_settings(hold, metropolis))
+    if head:
+        for metropolis in (False, True):
+            text = "Metropolis" if metropolis else "plain"
+            settings = chain_settings(0.85, metropolis)
+            yield Sampler(f"chain with head, h = 0.85, {text}", own, settings, head=True)
