@@ -26,7 +26,7 @@ from discrete_ca.training import Trainer
 
 RECIPE = "binarized-mnist"
 MOVES, CORRECTORS, GUIDANCE = 32, 3, 0.3
-HELD_OUT = 1000
+HELD_OUT, STRATIFIED = 1000, 5
 WALK_LEVEL = 0.3
 VARIANT_LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
@@ -90,14 +90,14 @@ def demo(
     begun = time.monotonic()
     guided = kernel.guided(GUIDANCE)
     assert train.labels is not None
-    labels = draws.in_proportion(train.labels, samples, generator)
+    labels = train.labels[draws.stratified(train.labels, samples, generator)]
     digits, info = chains.sample(
         guided, samples, (28, 28), label=labels, moves=MOVES,
         correctors=CORRECTORS, generator=generator, return_info=True, progress=not quiet,
     )  # fmt: skip
     seconds = time.monotonic() - begun
     report = {
-        **_measure(digits, train.states, held_out.states, test.states),
+        **_measure(digits, train, held_out.states, test.states, generator),
         "samples": samples,
         "moves": MOVES,
         "correctors": CORRECTORS,
@@ -116,19 +116,34 @@ def demo(
     return report
 
 
-def _measure(digits: Tensor, train: Tensor, held_out: Tensor, test: Tensor) -> dict[str, float]:
+def _measure(
+    digits: Tensor,
+    train: data.DiscreteData,
+    held_out: Tensor,
+    test: Tensor,
+    generator: torch.Generator,
+) -> dict[str, float]:
     judge = metrics.load_judge()
     reference = judge.features(test)
     found = metrics.digit_metrics(digits, reference, judge)
     floor = metrics.digit_metrics(held_out, reference, judge)
+    # the held-out digits have the labels that chance gave them, the samples even ones
+    assert train.labels is not None
+    likewise = [
+        metrics.frechet_distance(judge.features(train[index]), reference)
+        for index in (
+            draws.stratified(train.labels, len(digits), generator) for _ in range(STRATIFIED)
+        )
+    ]
     return {
         "confident_share": found.confident_share,
         "confident_share_held_out": floor.confident_share,
         "class_entropy": found.class_entropy,
         "frechet_distance": found.frechet_distance,
         "frechet_distance_floor": floor.frechet_distance,
-        "share_of_copies": metrics.share_of_copies(digits, train),
-        "share_of_copies_test": metrics.share_of_copies(test, train),
+        "frechet_distance_stratified": sum(map(float, likewise)) / STRATIFIED,
+        "share_of_copies": metrics.share_of_copies(digits, train.states),
+        "share_of_copies_test": metrics.share_of_copies(test, train.states),
     }
 
 

@@ -55,19 +55,29 @@ def _number(key: tuple[int | str, ...]) -> int:
     return int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=7).digest(), "big")
 
 
-def in_proportion(values: Tensor, n: int, generator: torch.Generator | None = None) -> Tensor:
-    """N of some values (N0,), each as often as it is among them, but for rounding; in any order.
+def stratified(strata: Tensor, n: int, generator: torch.Generator | None = None) -> Tensor:
+    """Indices (n,) of random examples, of each stratum as many as its share, but for rounding.
 
     Labels that are drawn one by one are uneven by chance, which a distance of laws then counts.
 
+    Args:
+        strata: what each example belongs to, such as its label, (N,).
+        n: how many; examples repeat where there are fewer.
+        generator: source of randomness, of the rounding too.
+
     Example:
-        >>> values = torch.tensor([7, 7, 7, 4])
-        >>> in_proportion(values, 8).sort().values
+        >>> labels = torch.tensor([7, 4, 7, 7])
+        >>> labels[stratified(labels, 8)].sort().values
         tensor([4, 4, 7, 7, 7, 7, 7, 7])
     """
-    places = (torch.arange(n, dtype=torch.float64) + 0.5) * len(values) / n
-    found = values.sort().values[places.long()]
-    return found[torch.randperm(n, generator=generator)]
+
+    def uniforms(count: int) -> Tensor:
+        return uniform((count,), torch.device("cpu"), generator).cpu()
+
+    shuffled = uniforms(len(strata)).argsort()
+    order = shuffled[strata.cpu()[shuffled].argsort(stable=True)]
+    places = (torch.arange(n, dtype=torch.float64) + uniforms(1)) * len(strata) / n
+    return order[places.long().clamp_max(len(strata) - 1)][uniforms(n).argsort()]
 
 
 def uniform(

@@ -220,11 +220,24 @@ def test_one_generator_gives_one_stream():
     assert not torch.equal(first, second)
 
 
-@pytest.mark.parametrize("n", [1, 7, 10, 1000])
-def test_in_proportion_is_even_but_for_rounding(n):
-    values = torch.randint(0, 10, (600,), generator=seeded(3))
-    found = draws.in_proportion(values, n, seeded())
-    wanted = counts_of(values, 10).double() * n / len(values)
-    assert found.shape == (n,) and bool(((counts_of(found, 10) - wanted).abs() < 1).all())
-    again, other = (draws.in_proportion(values, n, seeded(seed)) for seed in (0, 1))
-    assert torch.equal(found, again) and (n < 7 or not torch.equal(found, other))
+@pytest.mark.parametrize("n", [7, 10, 600, 1000])
+def test_strata_have_their_shares_but_for_rounding(n):
+    strata = torch.randint(0, 10, (600,), generator=seeded(3))
+    found = draws.stratified(strata, n, seeded())
+    wanted = counts_of(strata, 10).double() * n / len(strata)
+    assert found.shape == (n,) and bool(
+        ((counts_of(strata[found], 10) - wanted).abs() < 1 + 1e-9).all()
+    )
+    again, other = (draws.stratified(strata, n, seeded(seed)) for seed in (0, 1))
+    assert torch.equal(found, again) and not torch.equal(found, other)
+    if n == len(strata):
+        assert torch.equal(found.sort().values, torch.arange(n))  # each once
+
+
+def test_a_rare_stratum_is_drawn_as_often_as_it_should():
+    """One of a hundred, one draw at a time: the rounding is by chance; false alarm 1e-6."""
+    strata = (torch.arange(100) == 37).long()
+    g = seeded()
+    found = torch.cat([draws.stratified(strata, 1, g) for _ in range(20_000)])
+    assert_counts(counts_of(strata[found], 2), f64(0.99, 0.01))
+    assert_counts(counts_of(found, 100), torch.full((100,), 0.01, dtype=torch.float64))

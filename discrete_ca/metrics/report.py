@@ -26,6 +26,9 @@ MEASURES = {
     ),
     "class_entropy": Measure(f"class entropy (nats, even = {math.log(10):.3f})", ".3f"),
     "frechet_distance": Measure("Frechet distance to the test set (judge's features)", ".2f"),
+    "frechet_distance_stratified": Measure(
+        "the same of real ones, classes as even (mean of 5)", ".2f"
+    ),
     "mmd_hamming": Measure("MMD^2, exp(-Hamming distance / its median)", ".2e"),
     "mmd_gaussian": Measure("MMD^2, Gaussian, a tenth of the median distance", ".2e"),
     "frechet_components": Measure("Frechet distance (principal components)", ".4g"),

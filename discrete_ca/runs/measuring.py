@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from discrete_ca import draws, metrics
+from discrete_ca import metrics
 from discrete_ca.data import StreamedData
 from discrete_ca.data.loading import NAMES
 from discrete_ca.errors import ConfigError, DataError, unknown_name
@@ -95,7 +95,7 @@ class Comparison:
         """As many labels, (count,), as often as in what was trained on; None without labels."""
         if self.labels is None:
             return None
-        return draws.in_proportion(self.labels, count, generator).long()
+        return self.labels[torch.randint(len(self.labels), (count,), generator=generator)].long()
 
     def report(
         self, samples: Tensor, generator: torch.Generator | None = None
