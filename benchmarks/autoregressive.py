@@ -3,10 +3,13 @@
 At hold 0 every site moves in every step, and a factorised kernel errs jointly however well it is
 trained. The autoregressive kernel (theory, section 5) can be exactly stationary there. It is
 trained by `Renoising`, measured, and then by contrastive adjustment (CA). A tenth of the pairs that
-are renoised are of two examples: what is learned mixes in the noisy law, and so mixes faster than
-factorised kernels do. Beside it stand a factorised network trained by denoising on half as many
-examples more, the optima of denoising and of CA for factorised kernels, which have no network, and
-the kernel that `Renoising` converges to. Networks of all laws are trained side by side. For each
+are renoised are of two examples, the anchor that asks for mixing: one step in ten goes anywhere,
+and the kernel mixes faster than factorised kernels do. (Without it the limit is as exact, and its
+gap 0 to 7 % below that of the best factorised denoiser. It was looked at on the reported laws, from
+limits alone. It is part of this benchmark, not of the package.) Beside it stand a factorised
+network trained by denoising on nearly twice the examples of the renoising, which costs half the
+time, the optima of denoising and of CA for factorised kernels, which have no network, and the
+kernel that this renoising converges to. Networks of all laws are trained side by side. For each
 level the transition matrix is enumerated: stationary total variation (TV) to the noisy law, and
 spectral gap.
 
@@ -48,9 +51,11 @@ DENOISING = 1.5  # the same of the factorised network, whose steps are cheaper
 INDEPENDENT = 0.1  # share of steps that go anywhere: without, the limit's gap is 0 to 7 % short
 
 FACTORISED = "factorised, denoising"
-RENOISED, ADJUSTED = "autoregressive, renoising", "autoregressive, renoising then CA"
+RENOISED = "autoregressive, renoising, a tenth independent"
+ADJUSTED = f"{RENOISED}, then CA"
 LIMITS = {"factorised, limit of denoising": None, "factorised, limit of CA": 0.0}
-LIMIT = "autoregressive, limit of renoising"
+LIMIT = "autoregressive, limit of that renoising"
+ALONE = "autoregressive, limit of renoising alone"
 Matrix = Callable[[float], Tensor]  # of a level
 Trained = Iterator[tuple[str, list[Any], float]]
 
@@ -104,11 +109,11 @@ def best(law: Law, denoising_weight: float | None, level: float) -> Tensor:
     return exact.transition_matrix(kernel, law.shape, level)
 
 
-def limit(law: Law, level: float) -> Tensor:
+def limit(law: Law, level: float, independent: float = INDEPENDENT) -> Tensor:
     """The matrix that draws z from its posterior, or from the law, and noise anew, (V^D, V^D)."""
     noise = dca.corruption.Uniform(law.num_categories)
     back, forth = joint_posterior(law, noise, level)
-    return ((1 - INDEPENDENT) * back + INDEPENDENT * law.p) @ forth
+    return ((1 - independent) * back + independent * law.p) @ forth
 
 
 def measure(P: Tensor, law: Law, level: float) -> dict[str, float]:
@@ -144,7 +149,9 @@ def limits(laws: dict[int, Law]) -> Iterator[dict[str, Any]]:
     """Rows of what has no network."""
     for method, weight in LIMITS.items():
         yield from rows_of(method, laws, [partial(best, law, weight) for law in laws.values()])
-    yield from rows_of(LIMIT, laws, [partial(limit, law) for law in laws.values()])
+    for method, share in ((LIMIT, INDEPENDENT), (ALONE, 0.0)):
+        matrices = [partial(limit, law, independent=share) for law in laws.values()]
+        yield from rows_of(method, laws, matrices)
 
 
 def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -156,13 +163,15 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             here = [row for row in rows if row["method"] == name and row["b"] == level]
             base = [found.get((row["seed"], FACTORISED, level), row) for row in here]
             pairs = list(zip(base, here, strict=True))
-            closer = [other["tv"] / max(row["tv"], 1e-12) for other, row in pairs]
+            exactly = all(row["tv"] < 1e-9 for row in here)
+            closer = [1.0] if exactly else [other["tv"] / row["tv"] for other, row in pairs]
             gaps = [row["gap"] / other["gap"] for other, row in pairs]
             table.append({
                 "method": name, "b": level,
                 "TV": statistics.median(row["tv"] for row in here),
-                "closer than the factorised network (x)": statistics.median(closer),
-                "least of the laws (x)": min(closer),
+                "closer than the factorised network (x)":
+                    "exact" if exactly else statistics.median(closer),
+                "least of the laws (x)": "exact" if exactly else min(closer),
                 "spectral gap": statistics.median(row["gap"] for row in here),
                 "gap / the factorised network's": statistics.median(gaps),
                 "least gap / its": min(gaps),
@@ -177,7 +186,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser = report.parser(__doc__, quick="one law, short training")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0, help="100 and up: for tuning")
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=256, help="examples a law and step")
     parser.add_argument("--resume", action="store_true", help="keep rows that are in the folder")
     given = report.parse(parser, argv)
@@ -186,7 +195,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     seeds = range(given.first_seed, given.first_seed + given.seeds)
     laws = {seed: random_law(seed) for seed in seeds}
     budget = Budget(given.steps, given.batch, given.first_seed)
-    rows = report.appended("autoregressive", given.folder) if given.resume else []
+    about = {"steps": given.steps, "batch": given.batch}
+    kept = report.appended("autoregressive", given.folder) if given.resume else []
+    rows = [row for row in kept if row["seed"] in laws and about.items() <= row.items()]
     made = {row["method"] for row in rows}
     parts = {
         FACTORISED: partial(networks, factorised, laws, budget),
@@ -195,7 +206,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     }
     for last, part in parts.items():
         if last not in made:
-            found = list(part())
+            found = [{**row, **about} for row in part()]
             report.append("autoregressive", found, given.folder)
             rows += found
     settings = {"steps": given.steps, "of them renoising (share)": RENOISING,

@@ -218,9 +218,10 @@ def autoregressive(rows: list[Row]) -> Iterator[str]:
     for method, here in found.items():
         line = [method]
         for row in (here[b] for b in levels):
-            exact = row["TV"] < 1e-9
-            closer = f"{row[_CLOSER]:.2f} ({row['least of the laws (x)']:.2f})"
-            line.append("0" if exact else f"{row['TV']:.4f}, {closer}")
+            closer = row[_CLOSER]
+            if closer != "exact":
+                closer = f"{row['TV']:.4f}, {closer:.2f} ({row['least of the laws (x)']:.2f})"
+            line.append(closer)
             ratios = f"{row[_GAPS]:.2f}, {row['least gap / its']:.2f}"
             line.append(f"{row['spectral gap']:.3f} ({ratios})")
         cells.append([*line, f"{here[levels[0]]['training seconds']:.0f}"])

@@ -12,7 +12,7 @@ that holds sites by chance, at the hold at which it relaxes as fast, found by bi
 
 Expected before measuring: neighbours depend most on each other, so a checkerboard halves the
 distance or better at equal relaxation; rows are worse than chance; with Metropolis steps fewer
-proposals are refused. The second: on whole digits the same, less strongly.
+proposals are refused. TV is that of whole turns, after the last colour.
 """
 
 from __future__ import annotations

@@ -26,9 +26,8 @@ class Renoising(Objective):
         read_outs: share of the examples whose y is clean, which trains the read-out.
         moves: share of the examples whose y is at a lower level, which trains the moves of an
             annealed run; the others are equal-level steps.
-        both_ways: score each pair of an equal-level step from y to x as well, for a second pass.
-            The pairs of a sample are then as many in one direction as in the other, and its errors
-            add up to a law that is off by what the sample is, at any spectral gap.
+        both_ways: score each pair of an equal-level step from y to x as well, for a second pass: a
+            pair is as likely either way, and its errors then cancel out in the balance of the two.
 
     Raises:
         ValueError: for shares outside [0, 1] or that sum to more; (when called) for a kernel that

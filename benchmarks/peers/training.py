@@ -63,7 +63,8 @@ class Job(NamedTuple):
     def name(self) -> str:
         """Name of its file."""
         seed = f"-seed{self.seed}" if self.seed else ""
-        return f"{self.data}-{self.noise}{'-head' if self.head else ''}-{self.steps}{seed}"
+        holds = "" if self.holds is None else "-holds{}-{}".format(*self.holds)
+        return f"{self.data}-{self.noise}{'-head' if self.head else ''}-{self.steps}{seed}{holds}"
 
     def config(self, small: bool) -> runs.RunConfig:
         """The recipe with this network and noise."""

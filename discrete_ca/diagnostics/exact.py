@@ -226,8 +226,14 @@ def metropolized(law: CategoricalTransition) -> Tensor:
     """P[x, y] of Metropolis steps whose proposals are those of a law, (V^D, V^D).
 
     Args:
-        law: an equal-level law at all states, in the order of `states`; a row each.
+        law: an equal-level law at all states, in the order of `states`; a row each. Where it knows
+            sites, rows of states with other values there are those of no chain.
+
+    Raises:
+        ValueError: for a law between two levels, or noise under which a state rules out categories.
     """
+    if not bool((law.b_x == law.b_y).all()):
+        raise ValueError("law is between two levels; allowed: an equal-level law")
     proposal, x, values = product_laws(law.probs()), law.x, law.corruption.num_states
     every, flat = torch.ones(x.shape).nonzero(as_tuple=True), x.reshape(len(x), -1)
     ratios = torch.stack(  # of each value at each site, (V^D, D, V); nothing for the one it has

@@ -2,8 +2,8 @@
 
 A drawing answers with ``frame`` events while its chain goes on and ends with ``made`` (the nodes,
 which are then on disk), ``failed`` or ``cancelled``. What is refused before the first frame is
-refused as such. To give way to what was asked for later is no error: a measurement then answers
-``{"gave_way": true}``.
+refused as such. To give way is no error: a measurement, which every drawing goes before, then
+answers ``{"gave_way": true, "to_drawing": …}``.
 """
 
 from __future__ import annotations
@@ -102,7 +102,10 @@ class Drawings:
         while isinstance(news := await mailbox.get(), Frame):
             pass
         _refuse(news)
-        return JSONResponse({"gave_way": True} if news.error else news.result)
+        if news.error is not None:
+            assert isinstance(news.error, Cancelled)
+            return JSONResponse({"gave_way": True, "to_drawing": news.error.for_drawing})
+        return JSONResponse(news.result)
 
     def _hold(self, session_id: str) -> tuple[OpenSession, Callable[[], None]]:
         """A session that stays open until it is released."""
@@ -155,7 +158,7 @@ def news_of(entry: OpenSession, made: Sequence[Node]) -> dict[str, Any]:
 
 
 def _refuse(end: Ended) -> None:
-    """Raise what went wrong; that it was given up for something later did not."""
+    """Raise what went wrong; that it was given up for something else did not."""
     if end.error is not None and not isinstance(end.error, Cancelled):
         raise end.error
 

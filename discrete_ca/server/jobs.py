@@ -1,4 +1,8 @@
-"""Drawing while others draw: one job a session, the newest; so many in all; frames on the way."""
+"""Drawing while others draw: a job a session, so many in all, frames on the way.
+
+The newest job of a session takes the place of the one before it; only a measurement waits for what
+is drawn: it is given up, and may be asked for again.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,16 @@ class Busy(Exception):
 
 
 class Cancelled(Exception):
-    """The job was given up: somebody asked for another, or went away."""
+    """The job was given up: somebody asked for another, or went away.
+
+    Args:
+        message: why.
+        for_drawing: whether it was a measurement that a drawing went before.
+    """
+
+    def __init__(self, message: str, for_drawing: bool = False) -> None:
+        super().__init__(message)
+        self.for_drawing = for_drawing
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +102,7 @@ class Job:
 
     def __init__(self, mailbox: Mailbox, yields: bool = False) -> None:
         self.mailbox, self.yields, self.ended = mailbox, yields, threading.Event()
-        self._cancelled = threading.Event()
+        self._cancelled, self._for_drawing = threading.Event(), False
         self._done, self._next_frame = 0, 0.0
 
     @property
@@ -97,8 +110,9 @@ class Job:
         """Whether those that yield give way to it."""
         return not self.yields and not self._cancelled.is_set()
 
-    def cancel(self) -> None:
-        """Let it end after the evaluation at which it is."""
+    def cancel(self, for_drawing: bool = False) -> None:
+        """Let it end after the evaluation at which it is; for a drawing, if so, that goes first."""
+        self._for_drawing = for_drawing
         self._cancelled.set()
 
     def check(self) -> None:
@@ -108,7 +122,7 @@ class Job:
             Cancelled: if so.
         """
         if self._cancelled.is_set():
-            raise Cancelled("another was asked for")
+            raise Cancelled("another was asked for", self._for_drawing)
 
     def watching(self, pass_on: PassOn) -> Watch:
         """What the kernel calls after each evaluation: show a frame now and then, let others on."""
@@ -176,10 +190,10 @@ class Desk:
                 self._newest[session] = job
             self._alive.add(job)
         if given_up:
-            job.cancel()
+            job.cancel(for_drawing=True)
             before = None  # nothing to wait for
         elif before is not None:
-            before.cancel()
+            before.cancel(for_drawing=before.yields and not yields)
         self._threads.submit(self._run, session, job, before, draw, keep, release)
         return job
 

@@ -207,7 +207,8 @@ def test_a_measurement_that_gives_way_says_so(tmp_path):
             wish = threads.submit(visitor.do, "wish", node=1, change=0.2, steps=200)
             while not visitor.do("cancel").json()["cancelled"]:
                 pass
-        assert wish.result().status_code == 200 and wish.result().json() == {"gave_way": True}
+        assert wish.result().status_code == 200
+        assert wish.result().json() == {"gave_way": True, "to_drawing": False}
         assert "changed" in visitor.do("expect", node=1, level=0.2, steps=1).json()
 
 

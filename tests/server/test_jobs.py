@@ -50,7 +50,8 @@ def test_what_yields_is_given_up_while_a_drawing_is_at_work():
         desk.begin("a", endless(begun), lambda x: x, drawing)
         assert await asyncio.to_thread(begun.wait, 5)
         desk.begin("a", lambda watch: 1, lambda x: x, measurement, yields=True)
-        assert isinstance((await end_of(measurement)).error, Cancelled)
+        gave_way = (await end_of(measurement)).error
+        assert isinstance(gave_way, Cancelled) and gave_way.for_drawing
         assert isinstance(await drawing.get(), Frame)  # goes on
         desk.cancel("a")
         desk.begin("a", lambda watch: 2, lambda x: x, after, yields=True)  # waits for its end
@@ -68,9 +69,11 @@ def test_the_newest_measurement_wins_and_gives_way_to_a_drawing():
         for box, start in zip(boxes, begun, strict=False):
             desk.begin("a", endless(start), lambda x: x, box, yields=True)
             assert await asyncio.to_thread(start.wait, 5)
-        assert isinstance((await end_of(boxes[0])).error, Cancelled)
+        gave_way = (await end_of(boxes[0])).error
+        assert isinstance(gave_way, Cancelled) and not gave_way.for_drawing  # asks no more
         desk.begin("a", lambda watch: 3, lambda x: x, boxes[2])
-        assert isinstance((await end_of(boxes[1])).error, Cancelled)
+        gave_way = (await end_of(boxes[1])).error
+        assert isinstance(gave_way, Cancelled) and gave_way.for_drawing
         assert (await end_of(boxes[2])).result == 3
         desk.stop()
 

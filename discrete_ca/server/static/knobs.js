@@ -139,18 +139,18 @@ function expected(share) {
   $("expected").replaceChildren(`Changes ${about}`, make("strong", {}, percent(share)), " of the open cells");
 }
 
-/** Another tab's drawing goes first: then ask again. */
-function later() {
-  clearTimeout(waiting);
-  waiting = setTimeout(measure, 1500);
-}
-
-/** Ask for a measurement; null where it gave way to something that was asked for later. */
-async function asks(what, body) {
+/**
+ * Ask for a measurement; null where it gave way. A drawing, of another tab, goes first: then it is
+ * asked for again. Another tab's measurement may take its place for good, or two would never end.
+ */
+async function asks(what, body, again) {
   asking = new AbortController();
   try {
     const found = await api.call("POST", path(what), body, asking.signal);
-    if (found.gave_way) later();
+    if (found.to_drawing) {
+      clearTimeout(waiting);
+      waiting = setTimeout(again, 1500);
+    }
     return found.gave_way ? null : found;
   } catch (error) {
     if (error.name === "AbortError") return null;
@@ -163,7 +163,7 @@ async function measure() {
   if (store.drawing || !node) return;
   const { level, steps } = knobs;
   try {
-    const found = await asks("/expect", { ...chain(), node: node.id, level, steps });
+    const found = await asks("/expect", { ...chain(), node: node.id, level, steps }, measure);
     if (found) expected(found.changed);
   } catch (error) {
     $("expected").textContent = error.message;
@@ -177,7 +177,7 @@ async function aim() {
   yieldTo();
   $("expected").textContent = "Looking for the level …";
   try {
-    const found = await asks("/wish", { ...chain(), node: node.id, change, steps: Math.min(200, knobs.steps) });
+    const found = await asks("/wish", { ...chain(), node: node.id, change, steps: Math.min(200, knobs.steps) }, aim);
     if (!found) return;
     controls.level.write(Math.max(0.02, found.level));
     if (controls.hold && found.hold !== null) controls.hold.write(found.hold);
