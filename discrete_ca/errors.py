@@ -26,6 +26,10 @@ class NonFiniteError(ValueError):
     """A network gave NaN or infinite values where a distribution was asked for."""
 
 
+class MissingLibraryError(ImportError):
+    """A library that only some of the package needs, and that is not installed."""
+
+
 class SpaceTooLargeError(ValueError):
     """A state space too large to enumerate."""
 

@@ -12,6 +12,7 @@ import functools
 import importlib
 import inspect
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ from discrete_ca.sealed import read_document, read_sealed, write_sealed
 
 PACKAGE = "discrete_ca"
 CONFIG_FILE = "config.json"
+MODEL = "model"  # folder of the kernel in that of a run
 TOKENIZER_FILE = "tokenizer.json"  # beside them, for kernels of text
 WEIGHTS_FILE = "model.safetensors"
 _ARGUMENT = "argument:"
@@ -90,11 +92,15 @@ def reference(cls: Any) -> str:
 def imported(name: str) -> Any:
     """What ``package.module:Name`` names, imported; errors are those of the import.
 
+    A module may lie in the folder that one works in, as for ``python -m``.
+
     Example:
         >>> imported("math:pi")
         3.141592653589793
     """
     module, _, qualified = name.partition(":")
+    if module.partition(".")[0] != PACKAGE and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
     found: Any = importlib.import_module(module)
     for part in qualified.split("."):
         found = getattr(found, part)

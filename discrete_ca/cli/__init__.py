@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+from discrete_ca.errors import ConfigError, MissingLibraryError
+
 UNEXPECTED, USAGE = 1, 2
 SHORT = {
     "--data": "--data.source",
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # what reads the output has seen enough
         sys.stdout = None  # type: ignore[assignment]
         return 0
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, MissingLibraryError) as error:
         if debug:
             raise
         text = " ".join(str(error).split()).replace("resume=True", "--resume")
@@ -69,7 +71,6 @@ def _parse(given: list[str]) -> Any:
     from discrete_ca.cli.running import Inpaint, Sample, Variants
     from discrete_ca.cli.sharing import Push, Recipes
     from discrete_ca.cli.training import Train
-    from discrete_ca.errors import ConfigError
 
     run, given = _config(given)
     kinds: tuple[Any, ...] = (
@@ -100,7 +101,6 @@ def _parse(given: list[str]) -> Any:
 
 def _config(given: list[str]) -> tuple[Any, list[str]]:
     """The settings that ``--config`` gives, else the defaults, and the other arguments."""
-    from discrete_ca.errors import ConfigError
     from discrete_ca.runs import RunConfig, remembered
 
     run, rest = RunConfig(), []

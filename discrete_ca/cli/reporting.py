@@ -10,7 +10,7 @@ from typing import Annotated
 import torch
 import tyro
 
-from discrete_ca import chains, checks, metrics, runs
+from discrete_ca import chains, checks, draws, metrics, runs
 from discrete_ca.card import ModelCard
 from discrete_ca.cli.terminal import Place, console
 from discrete_ca.data import DiscreteData
@@ -73,8 +73,10 @@ class Eval:
         )  # fmt: skip
         seconds = time.monotonic() - begun
         report = {
-            **comparison.report(z, generator), "samples": count, "moves": self.moves,
-            "correctors": self.correctors, "nfe": info.nfe,
+            # the floor is of the same real examples whatever the chain was asked
+            **comparison.report(z, draws.keyed(self.seed, "floor")), "samples": count,
+            "moves": self.moves, "correctors": self.correctors, "nfe": info.nfe,
+            **({} if self.hold is None else {"hold": self.hold}),
             **({} if info.acceptance is None else {"acceptance": info.acceptance}),
             "seconds": round(seconds, 1),
             "seed": self.seed,

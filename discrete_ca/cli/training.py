@@ -69,6 +69,8 @@ class Train:
         first = trainer.processes.first
         if first:
             console.print(f"{examples}: {count:,} parameters.")
+            if run.data.source in NAMES and Path(run.data.source).exists():
+                console.print(f"These are the package's own; what lies here is ./{run.data.source}")
             if examples.num_classes is not None and not kernel.told_label:
                 console.print("The labels are not used: --net.labels tells them to the network.")
         if self.dry_run:
@@ -98,7 +100,7 @@ def _with_whole_paths(run: RunConfig) -> RunConfig:
     whole: dict[str, Any] = {}
     for name in ("source", "tokenizer"):
         given = getattr(run.data, name)
-        if given not in (None, *NAMES) and Path(given).expanduser().exists():
+        if given not in (None, "", *NAMES) and Path(given).expanduser().exists():
             whole[name] = str(Path(given).expanduser().resolve())
     return dataclasses.replace(run, data=dataclasses.replace(run.data, **whole))
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from discrete_ca.errors import DataError, unknown_name
+from discrete_ca.errors import DataError, MissingLibraryError, unknown_name
 from discrete_ca.sealed import write_json
 from discrete_ca.serialization import TOKENIZER_FILE
 
@@ -313,7 +313,7 @@ def _tokenizers() -> Any:
     try:
         import tokenizers
     except ImportError as error:
-        raise ImportError(
+        raise MissingLibraryError(
             "subwords need the library tokenizers: pip install 'discrete_ca[text]'"
         ) from error
     return tokenizers

@@ -16,6 +16,7 @@ from discrete_ca import card, checks, hub, serialization
 from discrete_ca.distributions import Transition
 from discrete_ca.errors import CheckpointError
 from discrete_ca.sealed import write_json
+from discrete_ca.serialization import CONFIG_FILE, MODEL
 
 
 class TransitionKernel(serialization.Configured, nn.Module, ABC):
@@ -166,8 +167,8 @@ def load_kernel(
     """Load a kernel that `save_pretrained` or `push_to_hub` wrote, in evaluation mode.
 
     Args:
-        path: the folder with config.json and model.safetensors, or "user/name" on the Hub where
-            there is no such folder.
+        path: the folder with config.json and model.safetensors, or a run with it in model/, or
+            "user/name" on the Hub where there is no such folder.
         trust_code: import classes from outside this package, named in the config.
         revision: branch, tag or commit on the Hub.
         given: constructor arguments to use in place of the recorded ones, such as ``net=MyNet()``
@@ -178,7 +179,10 @@ def load_kernel(
             not a kernel, weights that do not fit, code that is not trusted, or a name on the Hub
             that cannot be fetched.
     """
-    kernel = serialization.load_module(hub.local_folder(path, revision), trust_code, given)
+    folder = hub.local_folder(path, revision)
+    if not (folder / CONFIG_FILE).exists() and (folder / MODEL / CONFIG_FILE).exists():
+        folder = folder / MODEL
+    kernel = serialization.load_module(folder, trust_code, given)
     if not isinstance(kernel, TransitionKernel):
         raise CheckpointError(f"'{path}' holds a {type(kernel).__name__}; allowed: a kernel")
     return kernel.eval()

@@ -57,6 +57,7 @@ MEASURES = {
     "samples": Measure("samples measured", ",.0f"),
     "moves": Measure("moves between levels, T", ",.0f"),
     "correctors": Measure("correctors after each move, c", ",.0f"),
+    "hold": Measure("hold, h", ".2g"),
     "guidance": Measure("guidance by the labels, g", ".2g"),
     "nfe": Measure("network evaluations a sample (NFE)", ",.0f"),
     "acceptance": Measure("Metropolis steps taken", ".1%"),

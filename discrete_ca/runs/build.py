@@ -7,8 +7,6 @@ declare.
 from __future__ import annotations
 
 import inspect
-import os
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -70,8 +68,6 @@ def user_class(name: str, what: str, known: Mapping[str, Any]) -> Any:
     """
     if ":" not in name:
         raise ConfigError(unknown_name(what, name, [*known, "package.module:Name"]))
-    if os.getcwd() not in sys.path:  # as `python -m` does
-        sys.path.insert(0, os.getcwd())
     try:
         return serialization.imported(name)
     except Exception as error:  # whatever a user's module does

@@ -27,9 +27,10 @@ from discrete_ca.metrics import PitchCoding
 from discrete_ca.runs.config import RunConfig
 from discrete_ca.sealed import read_json, write_json
 from discrete_ca.serialization import CONFIG_FILE, TOKENIZER_FILE
+from discrete_ca.serialization import MODEL as MODEL
 from discrete_ca.training.records import BEST
 
-MODEL, SETTINGS_FILE = "model", "settings.json"
+SETTINGS_FILE = "settings.json"
 _MAY_CHANGE = {  # what leaves the law that is learned as it is
     "steps", "minutes", "progress", "folder", "save_minutes", "accumulate", "workers", "compile",
     "observe_every", "best", "trackers",
