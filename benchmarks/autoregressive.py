@@ -196,8 +196,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     laws = {seed: random_law(seed) for seed in seeds}
     budget = Budget(given.steps, given.batch, given.first_seed)
     about = {"steps": given.steps, "batch": given.batch}
-    kept = report.appended("autoregressive", given.folder) if given.resume else []
-    rows = [row for row in kept if row["seed"] in laws and about.items() <= row.items()]
+    kept = report.appended("autoregressive", given.folder, **about) if given.resume else []
+    rows = [row for row in kept if row["seed"] in laws]
     made = {row["method"] for row in rows}
     parts = {
         FACTORISED: partial(networks, factorised, laws, budget),

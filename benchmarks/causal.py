@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 import discrete_ca as dca
-from benchmarks.ensemble import Ensemble
+from benchmarks.ensemble import Ensemble, SideBySide
 from discrete_ca import checks, draws
 from discrete_ca.nn.autoregressive import in_order
 from discrete_ca.nn.embeddings import LevelEmbedding
@@ -105,8 +104,8 @@ def in_order_logits(logits: Tensor) -> Tensor:
     return logits.reshape(len(logits), -1, logits.shape[-1])
 
 
-class AutoregressiveEnsemble(dca.AutoregressiveKernel):
-    """Autoregressive kernels of several laws; the label says which an example belongs to.
+class AutoregressiveEnsemble(SideBySide, dca.AutoregressiveKernel):
+    """Autoregressive kernels of several laws.
 
     Args:
         nets: one a law.
@@ -115,8 +114,6 @@ class AutoregressiveEnsemble(dca.AutoregressiveKernel):
             law. The kernel that is learned then mixes in the noisy law itself, which keeps detailed
             balance and raises the spectral gap to at least this share.
     """
-
-    told_label = True
 
     def __init__(
         self,
@@ -133,20 +130,6 @@ class AutoregressiveEnsemble(dca.AutoregressiveKernel):
         found = self.net.net
         assert isinstance(found, Ensemble)
         return found
-
-    def transition(
-        self,
-        x: Tensor,
-        level: Any,
-        target_level: Any = None,
-        label: Tensor | int | None = None,
-        known: Any = None,
-        hold: Any = None,
-    ) -> Any:
-        """The transition; the label (B,) is needed."""
-        assert isinstance(label, Tensor)
-        self.together.members = label
-        return super().transition(x, level, target_level, None, known, hold)
 
     def renoise(
         self,

@@ -71,22 +71,10 @@ class Ensemble(nn.Module):
         return found
 
 
-class EnsembleKernel(dca.CategoricalNoiseKernel):
-    """The kernels of several laws; the label says which an example belongs to."""
+class SideBySide(dca.TransitionKernel):
+    """A kernel of several laws, before its kind: the label says which an example belongs to."""
 
     told_label = True
-
-    @classmethod
-    def of(cls, kernels: Sequence[dca.CategoricalNoiseKernel]) -> EnsembleKernel:
-        """The given kernels, which differ in their weights alone, side by side."""
-        first = kernels[0]
-        heads = [k.adjustment for k in kernels if k.adjustment is not None]
-        head = Ensemble(heads) if heads else None
-        net = Ensemble([k.net for k in kernels])
-        return cls(
-            net, first.corruption, first.hold, first.carry_over, head,
-            add_evidence=first.add_evidence,
-        )  # fmt: skip
 
     def transition(
         self,
@@ -99,10 +87,26 @@ class EnsembleKernel(dca.CategoricalNoiseKernel):
     ) -> Any:
         """The transition; the label (B,) is needed."""
         assert isinstance(label, Tensor)
-        for part in (self.net, self.adjustment):
+        for part in self.modules():
             if isinstance(part, Ensemble):
                 part.members = label
-        return super().transition(x, level, target_level, None, known, hold)
+        return super().transition(x, level, target_level, None, known, hold)  # type: ignore[safe-super, call-arg]
+
+
+class EnsembleKernel(SideBySide, dca.CategoricalNoiseKernel):
+    """The kernels of several laws."""
+
+    @classmethod
+    def of(cls, kernels: Sequence[dca.CategoricalNoiseKernel]) -> EnsembleKernel:
+        """The given kernels, which differ in their weights alone, side by side."""
+        first = kernels[0]
+        heads = [k.adjustment for k in kernels if k.adjustment is not None]
+        head = Ensemble(heads) if heads else None
+        net = Ensemble([k.net for k in kernels])
+        return cls(
+            net, first.corruption, first.hold, first.carry_over, head,
+            add_evidence=first.add_evidence,
+        )  # fmt: skip
 
     def member(self, index: int) -> dca.CategoricalNoiseKernel:
         """The kernel of one law."""

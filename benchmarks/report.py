@@ -66,11 +66,11 @@ def append(name: str, rows: list[dict[str, Any]], folder: str) -> None:
         file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
-def appended(name: str, folder: str) -> list[dict[str, Any]]:
-    """The raw rows in ``folder/name.jsonl``; none where it is not there."""
+def appended(name: str, folder: str, **about: Any) -> list[dict[str, Any]]:
+    """The raw rows in ``folder/name.jsonl`` that hold these values; none where it is not there."""
     path = Path(folder) / f"{name}.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines]
+    return [row for row in map(json.loads, lines) if about.items() <= row.items()]
 
 
 def write(name: str, rows: list[dict[str, Any]], folder: str, **settings: Any) -> dict[str, Any]:

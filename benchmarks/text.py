@@ -113,8 +113,7 @@ class Bench:
         self.examples, self.tuning = whole.split(len(test), 0)
         self.kernels: dict[Job, Kernel] = {}
         self.budget = [given.steps, given.count, given.at]
-        kept = [] if given.quick else report.appended("text", given.folder)
-        self.kept = [row for row in kept if row.get("budget") == self.budget]
+        self.kept = [] if given.quick else report.appended("text", given.folder, budget=self.budget)
 
     def kernel(self, noise: str, head: bool, seed: int) -> Kernel:
         """The network of a seed."""

@@ -129,21 +129,20 @@ def _measure(
     floor = metrics.digit_metrics(held_out, reference, judge)
     # the held-out digits have the labels that chance gave them, the samples even ones
     assert train.labels is not None
-    likewise = [
-        metrics.frechet_distance(judge.features(train[index]), reference)
-        for index in (
-            draws.stratified(train.labels, len(digits), generator) for _ in range(STRATIFIED)
-        )
-    ]
+    stratified = 0.0
+    for _ in range(STRATIFIED):
+        real = train[draws.stratified(train.labels, len(digits), generator)]
+        stratified += float(metrics.frechet_distance(judge.features(real), reference)) / STRATIFIED
+    states = train.states
     return {
         "confident_share": found.confident_share,
         "confident_share_held_out": floor.confident_share,
         "class_entropy": found.class_entropy,
         "frechet_distance": found.frechet_distance,
         "frechet_distance_floor": floor.frechet_distance,
-        "frechet_distance_stratified": sum(map(float, likewise)) / STRATIFIED,
-        "share_of_copies": metrics.share_of_copies(digits, train.states),
-        "share_of_copies_test": metrics.share_of_copies(test, train.states),
+        "frechet_distance_stratified": stratified,
+        "share_of_copies": metrics.share_of_copies(digits, states),
+        "share_of_copies_test": metrics.share_of_copies(test, states),
     }
 
 

@@ -70,14 +70,22 @@ def stratified(strata: Tensor, n: int, generator: torch.Generator | None = None)
         >>> labels[stratified(labels, 8)].sort().values
         tensor([4, 4, 7, 7, 7, 7, 7, 7])
     """
-
-    def uniforms(count: int) -> Tensor:
-        return uniform((count,), torch.device("cpu"), generator).cpu()
-
-    shuffled = uniforms(len(strata)).argsort()
+    cpu = torch.device("cpu")
+    shuffled = permutation(len(strata), cpu, generator)
     order = shuffled[strata.cpu()[shuffled].argsort(stable=True)]
-    places = (torch.arange(n, dtype=torch.float64) + uniforms(1)) * len(strata) / n
-    return order[places.long().clamp_max(len(strata) - 1)][uniforms(n).argsort()]
+    offset = uniform((1,), cpu, generator).cpu()
+    places = (torch.arange(n, dtype=torch.float64) + offset) * len(strata) / n
+    return order[places.long().clamp_max(len(strata) - 1)][permutation(n, cpu, generator)]
+
+
+def permutation(n: int, device: torch.device, generator: torch.Generator | None = None) -> Tensor:
+    """The numbers 0 .. n - 1 in random order, long, (n,), whatever device the generator is of.
+
+    Example:
+        >>> permutation(3, torch.device("cpu")).sort().values
+        tensor([0, 1, 2])
+    """
+    return uniform((n,), device, generator).to(device).argsort()
 
 
 def uniform(

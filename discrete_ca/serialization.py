@@ -89,6 +89,11 @@ def reference(cls: Any) -> str:
     return f"{cls.__module__}:{getattr(cls, '__qualname__', '<unnamed>')}"
 
 
+def model_folder(folder: Path) -> Path:
+    """Where the kernel of a run lies: in its model/, or in the folder itself."""
+    return folder / MODEL if (folder / MODEL).is_dir() else folder
+
+
 def imported(name: str) -> Any:
     """What ``package.module:Name`` names, imported; errors are those of the import.
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from discrete_ca import card, checks, hub, serialization
 from discrete_ca.distributions import Transition
 from discrete_ca.errors import CheckpointError
+from discrete_ca.nn.wrapping import evaluations_of
 from discrete_ca.sealed import write_json
-from discrete_ca.serialization import CONFIG_FILE, MODEL
 
 
 class TransitionKernel(serialization.Configured, nn.Module, ABC):
@@ -180,8 +180,8 @@ def load_kernel(
             that cannot be fetched.
     """
     folder = hub.local_folder(path, revision)
-    if not (folder / CONFIG_FILE).exists() and (folder / MODEL / CONFIG_FILE).exists():
-        folder = folder / MODEL
+    if not (folder / serialization.CONFIG_FILE).exists():  # a run
+        folder = serialization.model_folder(folder)
     kernel = serialization.load_module(folder, trust_code, given)
     if not isinstance(kernel, TransitionKernel):
         raise CheckpointError(f"'{path}' holds a {type(kernel).__name__}; allowed: a kernel")
@@ -259,8 +259,7 @@ class NetworkKernel(TransitionKernel):
 
     def evaluations(self, labelled: bool) -> int:
         """Network evaluations that a step costs an example: two where a label guides it."""
-        own = getattr(self.net, "evaluations", None)
-        return 1 if own is None else own(labelled)
+        return evaluations_of(self.net, labelled)
 
     def _told(
         self,

@@ -36,7 +36,7 @@ def halves(real: Tensor, generator: torch.Generator | None = None) -> tuple[Tens
     """
     if real.ndim == 0 or len(real) < 2:
         raise ValueError(f"real has shape {tuple(real.shape)}; allowed: (N, *S), N >= 2")
-    order = _order(len(real), generator)
+    order = draws.permutation(len(real), torch.device("cpu"), generator)
     middle = len(real) // 2
     return real[order[:middle].sort().values], real[order[middle:].sort().values]
 
@@ -61,7 +61,8 @@ def floor(
     """
     if not 1 <= size <= len(real):
         raise ValueError(f"size was {size}; allowed: 1 .. {len(real)}, the real examples")
-    return dict(measures(real[_order(len(real), generator)[:size].to(real.device)]))
+    order = draws.permutation(len(real), torch.device("cpu"), generator)
+    return dict(measures(real[order[:size].to(real.device)]))
 
 
 def with_floor(
@@ -90,7 +91,3 @@ def with_floor(
         for name in found
         for key, number in ((name, found[name]), (floor_name(name), beside[name]))
     }
-
-
-def _order(count: int, generator: torch.Generator | None) -> Tensor:
-    return draws.uniform((count,), torch.device("cpu"), generator).cpu().argsort()

@@ -76,7 +76,7 @@ def joined_halves(z: Tensor, generator: torch.Generator | None = None) -> Tensor
         >>> joined_halves(torch.ones(3, 28, 28, dtype=torch.long)).sum()
         tensor(2352)
     """
-    other = z[draws.uniform((len(z),), z.device, generator).argsort()]
+    other = z[draws.permutation(len(z), z.device, generator)]
     upright = draws.uniform((len(z), 1, 1), z.device, generator) < 0.5
     rows = torch.arange(z.shape[1], device=z.device)[:, None] < z.shape[1] // 2
     columns = torch.arange(z.shape[2], device=z.device) < z.shape[2] // 2
@@ -90,7 +90,7 @@ def overlaid(z: Tensor, generator: torch.Generator | None = None) -> Tensor:
         >>> overlaid(torch.eye(2, dtype=torch.long)[None]).shape
         torch.Size([1, 2, 2])
     """
-    return z | z[draws.uniform((len(z),), z.device, generator).argsort()]
+    return z | z[draws.permutation(len(z), z.device, generator)]
 
 
 def blank(z: Tensor, generator: torch.Generator | None = None) -> Tensor:

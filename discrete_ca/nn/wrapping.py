@@ -12,6 +12,18 @@ OPTIONAL = ("label", "known", "hold")
 """Inputs that a network may take besides x and b."""
 
 
+def evaluations_of(net: nn.Module, labelled: bool) -> int:
+    """How many evaluations an example costs, with a label or without: 1 unless the net says more.
+
+    Example:
+        >>> from discrete_ca.nn import MLP
+        >>> evaluations_of(MLP(2, 2, shape=(5,)), labelled=True)
+        1
+    """
+    counted = getattr(net, "evaluations", None)
+    return 1 if counted is None else int(counted(labelled))
+
+
 class Wrapped(Configured, nn.Module):
     """A network whose outputs are made of those of another, which is told what it takes.
 
@@ -32,8 +44,7 @@ class Wrapped(Configured, nn.Module):
 
     def evaluations(self, labelled: bool) -> int:
         """How many evaluations an example costs, with a label or without: as many as of the net."""
-        counted = getattr(self.net, "evaluations", None)
-        return 1 if counted is None else counted(labelled)
+        return evaluations_of(self.net, labelled)
 
     def inner(self, x: Tensor, b: Tensor, **given: Tensor | None) -> Tensor:
         """What the network makes of x at levels b, (B, *S, P)."""

@@ -26,8 +26,7 @@ from discrete_ca.kernels.corrupted import CorruptionKernel
 from discrete_ca.metrics import PitchCoding
 from discrete_ca.runs.config import RunConfig
 from discrete_ca.sealed import read_json, write_json
-from discrete_ca.serialization import CONFIG_FILE, TOKENIZER_FILE
-from discrete_ca.serialization import MODEL as MODEL
+from discrete_ca.serialization import CONFIG_FILE, MODEL, TOKENIZER_FILE, model_folder
 from discrete_ca.training.records import BEST
 
 SETTINGS_FILE = "settings.json"
@@ -180,11 +179,6 @@ def describe(
     if examples.num_classes is not None:
         data["num_classes"] = examples.num_classes
     return {"config": config.to_dict(), "data": data, "training": training}
-
-
-def model_folder(folder: Path) -> Path:
-    """Where the kernel of a run lies: in its model/, or in the folder itself."""
-    return folder / MODEL if (folder / MODEL).is_dir() else folder
 
 
 def load_run(path: str | Path, trust_code: bool = False, revision: str | None = None) -> SavedRun:

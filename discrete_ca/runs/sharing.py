@@ -11,9 +11,9 @@ from discrete_ca import hub
 from discrete_ca.card import ModelCard
 from discrete_ca.data.loading import NAMES
 from discrete_ca.errors import CheckpointError
-from discrete_ca.runs.folder import SavedRun, load_run, model_folder
+from discrete_ca.runs.folder import SavedRun, load_run
 from discrete_ca.sealed import read_json, write_json
-from discrete_ca.serialization import CONFIG_FILE, WEIGHTS_FILE
+from discrete_ca.serialization import CONFIG_FILE, WEIGHTS_FILE, model_folder
 
 
 def write_shared(

@@ -102,18 +102,17 @@ class Job:
 
     def __init__(self, mailbox: Mailbox, yields: bool = False) -> None:
         self.mailbox, self.yields, self.ended = mailbox, yields, threading.Event()
-        self._cancelled, self._for_drawing = threading.Event(), False
+        self._given_up: Cancelled | None = None
         self._done, self._next_frame = 0, 0.0
 
     @property
     def goes_before_others(self) -> bool:
         """Whether those that yield give way to it."""
-        return not self.yields and not self._cancelled.is_set()
+        return not self.yields and self._given_up is None
 
     def cancel(self, for_drawing: bool = False) -> None:
         """Let it end after the evaluation at which it is; for a drawing, if so, that goes first."""
-        self._for_drawing = for_drawing
-        self._cancelled.set()
+        self._given_up = Cancelled("another was asked for", for_drawing)
 
     def check(self) -> None:
         """End here if it was given up.
@@ -121,8 +120,8 @@ class Job:
         Raises:
             Cancelled: if so.
         """
-        if self._cancelled.is_set():
-            raise Cancelled("another was asked for", self._for_drawing)
+        if self._given_up is not None:
+            raise self._given_up
 
     def watching(self, pass_on: PassOn) -> Watch:
         """What the kernel calls after each evaluation: show a frame now and then, let others on."""
@@ -185,15 +184,14 @@ class Desk:
             if len(self._alive) >= self.most:
                 raise Busy(f"{len(self._alive)} drawings wait; allowed: {self.most}, try again")
             before, job = self._newest.get(session), Job(mailbox, yields)
-            given_up = yields and before is not None and before.goes_before_others
-            if not given_up:
-                self._newest[session] = job
             self._alive.add(job)
-        if given_up:
-            job.cancel(for_drawing=True)
-            before = None  # nothing to wait for
-        elif before is not None:
-            before.cancel(for_drawing=before.yields and not yields)
+            if yields and before is not None and before.goes_before_others:
+                job.cancel(for_drawing=True)
+                before = None  # goes on: its end is not waited for
+            else:
+                self._newest[session] = job
+                if before is not None:
+                    before.cancel(for_drawing=before.yields and not yields)
         self._threads.submit(self._run, session, job, before, draw, keep, release)
         return job
 

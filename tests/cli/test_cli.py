@@ -14,6 +14,7 @@ import discrete_ca as dca
 from discrete_ca import runs
 from discrete_ca.cli import main
 from discrete_ca.runs import recipes
+from tests.cli.helpers import run
 
 FAST = ["--train.steps", "4", "--train.batch-size", "8", "--train.no-progress"]
 
@@ -47,10 +48,6 @@ def test_token_noise_is_trained_and_run(place, tmp_path):
     assert run("sample", folder, "--count", "3", "--moves", "4", "--out", tmp_path / "s.npy") == 0
     assert np.load(tmp_path / "s.npy").shape == (3, 5)
     assert run("exact", folder, "--levels", "0.3") == 0
-
-
-def run(*words):
-    return main([str(word) for word in words])
 
 
 def test_a_run_says_what_it_is(place, capsys):

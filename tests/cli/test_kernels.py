@@ -7,16 +7,12 @@ import pytest
 import torch
 
 import discrete_ca as dca
-from discrete_ca.cli import main
 from discrete_ca.kernels import LinearNoise
+from tests.cli.helpers import run
 
 FAST = ["--train.steps", "3", "--train.batch-size", "8", "--train.no-progress"]
 SMALL = ["--net.width", "16", "--net.depth", "1"]
 WRITER = ["--kernel", "autoregressive", "--recipe", "renoising"]
-
-
-def run(*words):
-    return main([str(word) for word in words])
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
-from discrete_ca.cli import main
 from discrete_ca.data import load
+from tests.cli.helpers import run
 
 TINY = [
     "--net.kind", "transformer", "--net.width", "16", "--net.depth", "1", "--train.steps", "2",
@@ -14,10 +14,6 @@ TINY = [
 ]  # fmt: skip
 FEW = ["--moves", "2", "--correctors", "1"]
 LINES = ["ada", "grace", "edsger", "alan"] * 4
-
-
-def run(*words):
-    return main([str(word) for word in words])
 
 
 def test_lines_of_text(tmp_path, monkeypatch, capsys):

@@ -7,15 +7,11 @@ import pytest
 from PIL import Image
 
 import discrete_ca as dca
-from discrete_ca.cli import main
+from tests.cli.helpers import run
 
 FAST = ["--train.steps", "2", "--train.batch-size", "4", "--train.no-progress"]
 SMALL = ["--net.widths", "8", "--net.head-width", "8"]
 FEW = ["--moves", "2", "--correctors", "1"]
-
-
-def run(*words):
-    return main([str(word) for word in words])
 
 
 def opened(path):

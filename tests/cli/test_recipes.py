@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from discrete_ca.cli import main
 from discrete_ca.data import load, load_continuous, load_scores, load_text
 from discrete_ca.explore import midi_bytes
 from discrete_ca.metrics import PitchCoding, chorale_metrics
 from discrete_ca.runs import load_run
+from tests.cli.helpers import run
 from tests.helpers import walks
 
 TINY = [
@@ -19,10 +19,6 @@ TINY = [
     "--train.steps", "2", "--train.batch-size", "4", "--train.no-progress", "--data.held-out", "0",
 ]  # fmt: skip
 FEW = ["--moves", "1", "--correctors", "1"]
-
-
-def run(*words):
-    return main([str(word) for word in words])
 
 
 @pytest.fixture(scope="module")

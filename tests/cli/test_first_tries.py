@@ -6,14 +6,10 @@ import sys
 import numpy as np
 
 import discrete_ca as dca
-from discrete_ca.cli import main
 from discrete_ca.data import tokenizers
+from tests.cli.helpers import run
 
 TINY = ("--train.steps", "2", "--train.batch-size", "4", "--net.width", "8", "--net.depth", "1")
-
-
-def run(*words):
-    return main([str(word) for word in words])
 
 
 def test_a_run_is_loaded_like_the_kernel_in_it(tmp_path, monkeypatch):
