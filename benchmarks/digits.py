@@ -1,13 +1,17 @@
 """Whether chains over digits drift: real digits, many steps at one level, read-outs compared.
 
-    python -m benchmarks.digits [--run runs/demo] [--told] [--quick]
+    python -m benchmarks.digits [--run runs/demo] [--told] [--seeds 0 1 2] [--quick]
 
 Chains start from digits of the test set, noised to a level b. After so many equal-level steps their
 read-outs (modes) are compared with other digits of the test set: Frechet distance on the judge's
 features, the share that the judge is confident of, ink (share of black pixels), and the share that
 the judge still calls by its first label. A chain whose law is right stays where real digits are in
 the first three, whatever happens to the last. With `--told` each chain is told the label that its
-digit has, and has to stay of that class. A step is one network evaluation, of guided chains two:
+digit has, and has to stay of that class. "Correlation" is that of read-outs with those at the
+start, pixel by pixel, less what a class has in common: how far the chains have come since. Each
+seed has digits of its own; means of seeds, of the first measure the lowest and highest beside.
+Chains that are in the folder already are not run again. A step is one network evaluation, of guided
+chains two:
 
 - denoiser: the frozen denoiser's own chain;
 - adjusted: with the head that contrastive adjustment trained;
@@ -22,13 +26,16 @@ chain at hold 0.8; at hold 0.5 plain chains lose ink still, and Metropolis steps
 
 from __future__ import annotations
 
+import argparse
 import time
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from benchmarks import report
 from discrete_ca import data, metrics, runs
@@ -38,6 +45,9 @@ from discrete_ca.kernels import CategoricalNoiseKernel
 from discrete_ca.walker import Tally, Walker
 
 GUIDANCE = 0.3
+REAL = "real digits"
+
+Row = dict[str, Any]
 
 
 class Method(NamedTuple):
@@ -70,89 +80,119 @@ def looks(judge: metrics.Judge, z: Tensor, said: Tensor, reference: Tensor) -> d
     }
 
 
-def chains(
-    kernel: CategoricalNoiseKernel,
-    judge: metrics.Judge,
-    digits: data.DiscreteData,
-    reference: Tensor,
-    level: float,
-    hold: float,
-    at: list[int],
-    told: bool,
-    metropolis: bool,
-    seed: int,
-) -> list[dict[str, Any]]:
-    """What chains from given digits look like after each of so many steps."""
-    labels = digits.labels
-    assert labels is not None
-    generator = torch.Generator().manual_seed(seed)
-    count, begun = len(digits), time.monotonic()
-    tally = Tally() if metropolis else None
-    x = kernel.corrupt(digits[torch.arange(count)], level, generator)
-    given = Conditions.of(x, labels if told else None, hold=hold)
-    walker, rows = Walker(kernel, x, level, given, generator, tally), []
-    for step in range(1, max(at) + 1):
-        walker.step()
-        if step not in at:
-            continue
-        z = walker.read_out(draw=False)
-        said = judge.log_probs(z)
-        rows.append({
-            "steps": step,
-            "NFE": step * kernel.evaluations(told),
-            **looks(judge, z, said, reference),
-            "same label": float((said.argmax(-1) == labels).double().mean()),
-            "taken": "" if tally is None else tally.acceptance,
-            "seconds": round(time.monotonic() - begun, 1),
-        })  # fmt: skip
-    return rows
+def correlation(z: Tensor, first: Tensor, labels: Tensor) -> float:
+    """Of images with others, pixel by pixel, less the means of their classes."""
+    of_class = one_hot(labels).double()
+    mean = of_class / of_class.sum(0).clamp_min(1)
+
+    def centred(x: Tensor) -> Tensor:
+        flat = x.flatten(1).double()
+        return flat - of_class @ (mean.T @ flat)
+
+    a, b = centred(z), centred(first)
+    return float((a * b).sum() / (a.square().sum() * b.square().sum()).sqrt())
+
+
+class Bench:
+    """Chains of a run that are walked once, though the benchmark was interrupted.
+
+    Args:
+        given: the arguments.
+        kernel: of the run.
+    """
+
+    def __init__(self, given: argparse.Namespace, kernel: CategoricalNoiseKernel) -> None:
+        self.given, self.kernel, self.head = given, kernel, kernel.adjustment
+        self.test = data.load("binarized_mnist", split="test")
+        self.judge = metrics.load_judge()
+        about = {"run": given.run, "chains": given.chains, "told": given.told, "at": given.at}
+        self.about = {} if given.quick else about
+        self.kept = [] if given.quick else report.appended("digits", given.folder, **about)
+
+    def rows(self, seed: int) -> Iterator[Row]:
+        """Real digits, and every method at every level and hold."""
+        digits, others = self.test.split(len(self.test) - self.given.chains, seed)
+        reference = self.judge.features(others[torch.arange(len(others))])
+        real = digits[torch.arange(len(digits))]
+        looked = looks(self.judge, real, self.judge.log_probs(real), reference)
+        yield {"b": "", "h": "", "method": REAL, "steps": 0, "NFE": "", **looked, "seed": seed}
+        methods = {**METHODS, **(TOLD if self.given.told else {})}
+        asked = [name for name in methods if not self.given.methods or name in self.given.methods]
+        for level, hold, name in product(self.given.levels, self.given.holds, asked):
+            key = {"b": level, "h": hold, "method": name, "seed": seed}
+            found = [row for row in self.kept if key.items() <= row.items()]
+            if not found:
+                found = [
+                    {**key, **row}
+                    for row in self._walked(digits, reference, level, hold, methods[name], seed)
+                ]
+                kept = [{**row, **self.about} for row in found]
+                report.append("digits", kept, self.given.folder)
+            yield from ({k: v for k, v in row.items() if k not in self.about} for row in found)
+
+    def _walked(
+        self,
+        digits: data.DiscreteData,
+        reference: Tensor,
+        level: float,
+        hold: float,
+        method: Method,
+        seed: int,
+    ) -> Iterator[Row]:
+        """What chains from given digits look like after each of so many steps."""
+        labels, told = digits.labels, self.given.told
+        assert labels is not None
+        self.kernel.adjustment = self.head if method.head else None
+        kernel = self.kernel.guided(method.guidance) if method.guidance else self.kernel
+        generator, begun = torch.Generator().manual_seed(seed), time.monotonic()
+        tally = Tally.of(method.metropolis)
+        x = kernel.corrupt(digits[torch.arange(len(digits))], level, generator)
+        given = Conditions.of(x, labels if told else None, hold=hold)
+        walker = Walker(kernel, x, level, given, generator, tally)
+        first = walker.read_out(draw=False)
+        for step in range(1, max(self.given.at) + 1):
+            walker.step()
+            if step in self.given.at:
+                z = walker.read_out(draw=False)
+                said = self.judge.log_probs(z)
+                yield {
+                    "steps": step,
+                    "NFE": step * kernel.evaluations(told),
+                    **looks(self.judge, z, said, reference),
+                    "same label": float((said.argmax(-1) == labels).double().mean()),
+                    "correlation": correlation(z, first, labels),
+                    **({"taken": tally.acceptance} if tally else {}),
+                    "seconds": round(time.monotonic() - begun, 1),
+                }
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run the benchmark and write its report."""
-    parser = report.parser(__doc__, quick="an untrained kernel, two chains, two steps")
+    parser = report.parser(__doc__, quick="an untrained kernel, four chains, two steps")
     parser.add_argument("--run", default="runs/demo", help="a run of the demo's recipe")
-    parser.add_argument("--chains", type=int, default=256)
-    parser.add_argument("--at", type=int, nargs="+", default=[10, 50, 100, 200, 500])
+    parser.add_argument("--chains", type=int, default=512)
+    parser.add_argument("--at", type=int, nargs="+", default=[10, 30, 100, 300, 1000])
     parser.add_argument("--levels", type=float, nargs="+", default=[0.3, 0.6])
     parser.add_argument("--holds", type=float, nargs="+", default=[0.5, 0.8])
     parser.add_argument("--told", action="store_true", help="tell the chains their labels")
     parser.add_argument("--methods", nargs="+", choices=[*METHODS, *TOLD], help="default: all")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     given = report.parse(parser, argv)
     if given.quick:
         given.chains, given.at, given.levels, given.holds = 4, [1, 2], [0.3], [0.8]
-        torch.manual_seed(given.seed)
+        given.seeds = given.seeds[:1]
+        torch.manual_seed(0)
         kernel: Any = demo_kernel()
     elif not Path(given.run).is_dir():
         parser.error(f"run was {given.run}, which is not there; `make demo` makes one")
     else:
         kernel = runs.load_run(given.run).kernel
-    test = data.load("binarized_mnist", split="test")
-    digits, others = test.split(len(test) - given.chains, given.seed)
-    judge, head = metrics.load_judge(), kernel.adjustment
-    reference = judge.features(others[torch.arange(len(others))])
-    real = digits[torch.arange(len(digits))]
-    begun: dict[str, Any] = {"b": "", "h": "", "method": "real digits", "steps": 0, "NFE": ""}
-    rows = [{
-        **begun, **looks(judge, real, judge.log_probs(real), reference),
-        "same label": "", "taken": "", "seconds": "",
-    }]  # fmt: skip
-    methods = {**METHODS, **(TOLD if given.told else {})}
-    asked = [name for name in methods if not given.methods or name in given.methods]
-    for level, hold, name in product(given.levels, given.holds, asked):
-        method = methods[name]
-        kernel.adjustment = head if method.head else None
-        made = chains(
-            kernel.guided(method.guidance) if method.guidance else kernel,
-            judge, digits, reference, level, hold, given.at, given.told, method.metropolis,
-            given.seed,
-        )  # fmt: skip
-        here = [{"b": level, "h": hold, "method": name, **row} for row in made]
-        report.append("digits", here, given.folder)
-        rows += here
-    settings = {"chains": given.chains, "seed": given.seed, "told": given.told}
-    return report.write("digits", rows, given.folder, **settings)
+    bench = Bench(given, kernel)
+    rows = [row for seed in given.seeds for row in bench.rows(seed)]
+    others = ("confident", "ink", "same label", "correlation", "taken")
+    found = report.spread(rows, ("Frechet",), others, left_out=("seed", "seconds"))
+    settings = {"chains": given.chains, "seeds": given.seeds, "told": given.told}
+    return report.write("digits", found, given.folder, **settings)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,11 @@ def _spread(row: Row, name: str) -> str:
     return f"{row[name]:.2f}{spread}"
 
 
-_TITLES = {"states": "States at b = {b}", "read-outs": "Read-outs at b = {b}"}
+_TITLES = {
+    "states": "States at b = {b}",
+    "read-outs": "Read-outs at b = {b}",
+    "plane": "Read-outs at b = {b} as points of the plane",
+}
 _AT_ZERO = {"read-outs": "Annealed samples", "plane": "Annealed samples as points of the plane"}
 
 
@@ -143,17 +147,21 @@ def peers_networks(rows: list[Row]) -> Iterator[str]:
     def cell(row: Row) -> str:
         if "Frechet" not in row:
             return str(row["setting"])
+        found = f"{row['Frechet']:#.3g}"
+        if "whole shapes" in row:
+            found += f", {row['whole shapes']:.0%} whole"
         if "setting" not in row:
-            return f"{row['Frechet']:.1f}"
+            return found
         speed = f"{row['samples a second']:.0f}/s"
         used = "" if row["NFE"] == row["at most NFE"] else f", {row['NFE']:g} NFE"
-        return f"{row['Frechet']:.1f} ({speed}; {row['setting']}{used})"
+        return f"{found} ({speed}; {row['setting']}{used})"
 
     for data, budget in dict.fromkeys((row["data"], row["budget (steps)"]) for row in rows):
         if budget == "":
             continue
         yield f"### {data}, {budget} steps of training\n\n"
-        yield "Frechet distance; in brackets, samples a second of one thread, the setting and, "
+        yield "Frechet distance, of shapes that of pixels and the share that are whole; in "
+        yield "brackets, samples a second of one thread, the setting and, "
         yield "where they are not all, the evaluations used.\n\n"
         of = [row for row in rows if row["data"] == data]
         yield _by_nfe([row for row in of if row["budget (steps)"] in ("", budget)], cell)

@@ -12,7 +12,7 @@ at start from held-out data, and after 10, 100 and 1,000 steps two things are co
 
 "Annealed" are samples of `dca.sample`. "Limit: denoising" is the chain of the best denoiser there
 can be, no network: exact marginals p(z_i|x), computed with the leading 8 bits of each coordinate,
-the others being noise to it.
+the others being noise to it. Chains with Metropolis steps are of the same networks.
 
 The measure is the unbiased MMD^2 with the similarity exp(-0.1 d_H), in units of 1e-4 (Zhang et al.
 2022, arXiv 2202.01361). It is taken between 1,000 states or more and 4,000 of data: after 10 steps
@@ -20,7 +20,7 @@ those of 1,000 chains, then those of 300 chains at 4 times of the second half of
 50 chains at 20 times of that of 1,000. No two states of one chain are paired, which keeps it
 unbiased. Its mean is 0 where the laws are equal; real data in place of the samples give the
 floor. This measure hardly sees the plane: what no network has learned can be at its floor. So
-annealed samples (of the first seed) are compared as points too, by the unbiased MMD^2 with the
+read-outs and annealed samples are compared as points too ("plane"), by the unbiased MMD^2 with the
 similarity exp(-|x - y|^2 / 2 s^2), s = 0.25, in the same unit.
 
     python -m benchmarks.planar [--quick] [--hold 0.5]
@@ -31,7 +31,7 @@ Learning rate, width and steps were chosen by held-out denoising loss at seed 10
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -45,7 +45,7 @@ from benchmarks import report
 from benchmarks.ensemble import LawBatches
 from benchmarks.exact_law import RECIPES, fit
 from benchmarks.planar_laws import BITS, LAWS, PlanarLaw
-from discrete_ca.metrics import GaussianSimilarity, mmd_squared
+from discrete_ca.metrics import GaussianSimilarity
 from discrete_ca.metrics.distances import hamming
 
 LEVELS = (0.1, 0.3)
@@ -56,6 +56,8 @@ METHODS = {
     for evidence in (False, True)
 }
 LIMIT, FAST = "limit: denoising", "limit: denoising, hold 0"
+REFUSING = ", Metropolis"
+"""What the name of a chain with Metropolis steps ends with."""
 REAL, ANNEALED = "real data (floor)", "annealed"
 WIDTH, RATE, EMA = 64, 5e-3, 0.995
 UNIT, BANDWIDTH = 1e-4, 0.25
@@ -68,12 +70,21 @@ Row = dict[str, Any]
 # -- the measure ----------------------------------------------------------------------------------
 
 
+Similarity = Callable[[Tensor, Tensor], float]
+"""Sum over all pairs of rows."""
+
+
 def similarity(x: Tensor, y: Tensor) -> float:
     """Sum of exp(-0.1 d_H) over all pairs of rows; in float32, five times as fast as in float64."""
     return float(hamming(x, y).mul_(-GAMMA).exp_().sum(dtype=torch.float64))
 
 
-def within(x: Tensor) -> float:
+def nearness(x: Tensor, y: Tensor) -> float:
+    """Sum of exp(-|x - y|^2 / 2 s^2) over all pairs of points."""
+    return float(GaussianSimilarity(BANDWIDTH)(x, y).sum())
+
+
+def within(x: Tensor, similarity: Similarity = similarity) -> float:
     """Mean similarity of states of different chains; x (T, C, D), T states of each of C chains."""
     times, chains, _ = x.shape
     rows = x.flatten(0, 1)
@@ -86,15 +97,17 @@ class Reference:
 
     Args:
         y: states, (N, D).
+        similarity: summed over pairs.
     """
 
-    def __init__(self, y: Tensor) -> None:
-        self.y, self.own = y, within(y[None])
+    def __init__(self, y: Tensor, similarity: Similarity = similarity) -> None:
+        self.y, self.similarity, self.own = y, similarity, within(y[None], similarity)
 
     def mmd(self, x: Tensor) -> float:
         """The unbiased MMD^2 to states of independent chains, (T, C, D), in units of 1e-4."""
-        cross = similarity(x.flatten(0, 1), self.y) / (x.shape[0] * x.shape[1] * len(self.y))
-        return (within(x) + self.own - 2 * cross) / UNIT
+        pairs = x.shape[0] * x.shape[1] * len(self.y)
+        cross = self.similarity(x.flatten(0, 1), self.y) / pairs
+        return (within(x, self.similarity) + self.own - 2 * cross) / UNIT
 
 
 # -- the best denoiser ----------------------------------------------------------------------------
@@ -214,25 +227,33 @@ class Measures:
     def __init__(self, laws: Sequence[PlanarLaw], protocol: Protocol) -> None:
         self.laws, self.protocol = laws, protocol
         self.references: dict[tuple[str, float], Reference] = {}
+        self.points: dict[str, Reference] = {}
         for law, b in product(laws, (0.0, *LEVELS)):
             g = torch.Generator().manual_seed(4000 + round(100 * b))
             z = NOISE.sample(law.sample(protocol.data, g), b, g)
             self.references[law.name, b] = Reference(z)
+            if b == 0:
+                self.points[law.name] = Reference(law.decode(z), nearness)
 
-    def mmd(self, law: PlanarLaw, level: float, x: Tensor) -> float:
+    def states(self, law: PlanarLaw, level: float, x: Tensor) -> float:
         """The measure for states (T, C, 32) of a level."""
         return self.references[law.name, level].mmd(x)
+
+    def clean(self, law: PlanarLaw, z: Tensor) -> Row:
+        """Both measures for clean states (T, C, 32)."""
+        points = self.points[law.name].mmd(law.decode(z))
+        return {"read-outs": self.states(law, 0.0, z), "plane": points}
 
     def floor(self) -> Iterator[Row]:
         """Real data in place of the samples."""
         g = torch.Generator().manual_seed(3000)
         for law, run in product(self.laws, range(self.protocol.floors)):
             z = law.sample(self.protocol.stops[0][1], g)
-            clean = self.mmd(law, 0.0, z[None])
+            clean = self.clean(law, z[None])
             for b in LEVELS:
-                states = self.mmd(law, b, NOISE.sample(z, b, g)[None])
+                states = self.states(law, b, NOISE.sample(z, b, g)[None])
                 yield {"law": law.name, "seed": run, "b": b, "steps": 0,
-                       "states": states, "read-outs": clean}  # fmt: skip
+                       "states": states, **clean}  # fmt: skip
 
     def annealed(self, kernel: dca.CategoricalNoiseKernel, members: int, seed: int) -> Tensor:
         """Samples of each member, (N, members, 32)."""
@@ -245,7 +266,11 @@ class Measures:
         return z.unflatten(0, (count, members))
 
     def rows(
-        self, kernel: dca.CategoricalNoiseKernel, members: int, first_seed: int = 0
+        self,
+        kernel: dca.CategoricalNoiseKernel,
+        members: int,
+        first_seed: int = 0,
+        metropolis: bool = False,
     ) -> Iterator[Row]:
         """A row for each member, level and number of steps; laws take turns among members."""
         own = [self.laws[i % len(self.laws)] for i in range(members)]
@@ -253,7 +278,7 @@ class Measures:
             g = torch.Generator().manual_seed(1000 + first_seed)
             z, label = LawBatches(own)(self.protocol.stops[0][1] * members, g)
             x = kernel.corrupt(z, b, g)
-            for steps, states in self._walk(kernel, x, b, label, members, g):
+            for steps, states in self._walk(kernel, x, b, label, members, metropolis, g):
                 told = label[: states.shape[1]]
                 read = torch.stack([
                     dca.read_out(kernel, s, b, draw=True, label=told, generator=g) for s in states
@@ -261,8 +286,8 @@ class Measures:
                 for i, law in enumerate(own):
                     seed = first_seed + i // len(self.laws)
                     yield {"law": law.name, "seed": seed, "b": b, "steps": steps,
-                           "states": self.mmd(law, b, states[:, i::members]),
-                           "read-outs": self.mmd(law, 0.0, read[:, i::members])}  # fmt: skip
+                           "states": self.states(law, b, states[:, i::members]),
+                           **self.clean(law, read[:, i::members])}  # fmt: skip
 
     def _walk(
         self,
@@ -271,6 +296,7 @@ class Measures:
         level: float,
         label: Tensor,
         members: int,
+        metropolis: bool,
         generator: torch.Generator,
     ) -> Iterator[tuple[int, Tensor]]:
         """Numbers of steps and the states there, (T, B, 32)."""
@@ -280,7 +306,10 @@ class Measures:
             x, label = x[: chains * members], label[: chains * members]
             times = {steps - steps // 2 * k // count for k in range(count)}
             kept = []
-            for state in dca.run(kernel, x, level, steps - done, label=label, generator=generator):
+            for state in dca.run(
+                kernel, x, level, steps - done, label=label, metropolis=metropolis,
+                generator=generator,
+            ):  # fmt: skip
                 x, done = state, done + 1
                 if done in times:
                     kept.append(state)
@@ -288,19 +317,6 @@ class Measures:
 
 
 # -- the table ------------------------------------------------------------------------------------
-
-
-def in_the_plane(
-    samples: dict[str, Tensor], laws: Sequence[PlanarLaw], count: int
-) -> Iterator[Row]:
-    """MMD^2 of annealed samples as points, with a Gaussian similarity that sees the plane."""
-    similar = GaussianSimilarity(BANDWIDTH)
-    for i, law in enumerate(laws):
-        data = law.decode(law.sample(count, torch.Generator().manual_seed(5000)))
-        for method, states in samples.items():
-            found = mmd_squared(law.decode(states[:, i].long()), data, similar) / UNIT
-            yield {"method": method, "law": law.name, "b": 0.0, "steps": f"{ANNEALED}, first seed",
-                   "plane": found}  # fmt: skip
 
 
 def summarise(rows: list[Row]) -> list[Row]:
@@ -372,29 +388,39 @@ class Record:
 
 def run(
     method: str, measures: Measures, seeds: range, hold: float, passes: int, batch: int
-) -> tuple[list[Row], Tensor | None]:
-    """The rows of a method and, where it has any, annealed samples of the first seed."""
-    laws = measures.laws
+) -> Iterator[tuple[str, list[Row], Tensor | None]]:
+    """What a method comes to, by plain steps and by Metropolis steps.
+
+    Yields:
+        Its name, rows, and annealed samples of the first seed, (N, laws, 32), or None.
+    """
+    laws, first = measures.laws, seeds.start
     if method in (LIMIT, FAST):
         best = BestDenoiser(laws, LEVELS, measures.protocol.kept, measures.protocol.draws)
         exact = dca.CategoricalNoiseKernel(best, NOISE, hold * (method == LIMIT), add_evidence=True)
-        return [*measures.rows(exact, len(laws), seeds.start)], None
+        for metropolis in (False, True):
+            rows = [*measures.rows(exact, len(laws), first, metropolis)]
+            yield method + REFUSING * metropolis, rows, None
+        return
     recipe, evidence = METHODS[method]
-    every, first = [*laws] * len(seeds), seeds.start
+    every = [*laws] * len(seeds)
     torch.manual_seed(first)
     alone = [make_kernel(hold, recipe.head, evidence) for _ in every]
     kernel, trainer = fit(
         alone, recipe.phases, every, passes, batch, first, learning_rate=RATE, ema=EMA
     )
+    seconds = {"training seconds": round(trainer.seconds / len(every), 2)}
     z = measures.annealed(kernel, len(every), first)
-    rows: list[Row] = [
+    rows = [
         {"law": law.name, "seed": first + i // len(laws), "b": 0.0, "steps": ANNEALED,
-         "read-outs": measures.mmd(law, 0.0, z[None, :, i])}
+         **measures.clean(law, z[None, :, i]), **seconds}
         for i, law in enumerate(every)
     ]  # fmt: skip
-    rows += measures.rows(kernel, len(every), first)
-    seconds = round(trainer.seconds / len(every), 2)
-    return [{**row, "training seconds": seconds} for row in rows], z[:, : len(laws)]
+    for metropolis in (False, True):
+        rows += [{**row, **seconds} for row in measures.rows(kernel, len(every), first, metropolis)]
+        samples = None if metropolis else z[:, : len(laws)]
+        yield method + REFUSING * metropolis, rows, samples
+        rows = []
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -402,7 +428,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser = report.parser(__doc__, quick="two laws, hardly any training")
     parser.add_argument("--methods", nargs="+", choices=[*METHODS, LIMIT, FAST])
     parser.add_argument("--hold", type=float, default=0.5)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0, help="100 and up: for tuning")
     parser.add_argument("--passes", type=int, default=4500, help="cost of a network")
     parser.add_argument("--batch", type=int, default=64, help="examples a network and step")
@@ -421,15 +447,15 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         record.add(REAL, [*measures.floor()], data)
     for method in methods:
         if not record.has(method, seeds.start):
-            found = run(method, measures, seeds, given.hold, given.passes, given.batch)
-            record.add(method, *found)
+            found = [*run(method, measures, seeds, given.hold, given.passes, given.batch)]
+            for each in found:  # a method that was cut short is run anew
+                record.add(*each)
             if not given.quick:
                 print(f"{len(record.rows)} rows: {method}", flush=True)
-    rows = [*record.rows, *in_the_plane(record.samples, laws, protocol.data)]
     picture(record.samples, laws, Path(given.folder) / "planar.png")
     trained = {row["seed"] for row in record.rows if row["method"] in METHODS}
     written = report.write(
-        "planar", summarise(rows), given.folder, hold=given.hold, passes=given.passes,
+        "planar", summarise(record.rows), given.folder, hold=given.hold, passes=given.passes,
         batch=given.batch, width=WIDTH, learning_rate=RATE, seeds=len(trained),
         **asdict(protocol),
     )  # fmt: skip

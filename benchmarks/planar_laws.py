@@ -129,8 +129,8 @@ class PlanarLaw:
         return torch.cat([(points < 0).long().unsqueeze(-1), bits], -1).flatten(1)
 
     def decode(self, states: Tensor) -> Tensor:
-        """States (N, 32) to points (N, 2): `encode`, up to a step of magnitude."""
-        bits = states.reshape(-1, 2, BITS)
+        """States (..., 32) to points (..., 2): `encode`, up to a step of magnitude."""
+        bits = states.unflatten(-1, (2, BITS))
         binary = bits[..., 1:].cumsum(-1) % 2  # a bit is the sum of the code's up to there
         magnitude = (binary * 2 ** torch.arange(BITS - 2, -1, -1)).sum(-1)
         return (1 - 2 * bits[..., 0]) * magnitude / self.scale

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,37 @@ def appended(name: str, folder: str, **about: Any) -> list[dict[str, Any]]:
     path = Path(folder) / f"{name}.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return [row for row in map(json.loads, lines) if about.items() <= row.items()]
+
+
+def spread(
+    rows: list[dict[str, Any]],
+    ranged: Sequence[str],
+    others: Sequence[str],
+    left_out: Sequence[str] = ("seed",),
+) -> list[dict[str, Any]]:
+    """A row for all seeds: means of measures, and of some the lowest and the highest beside.
+
+    Args:
+        rows: one for each seed; what is no measure and not left out tells them apart.
+        ranged: measures that have "to" beside them, where there are several rows.
+        others: measures of which the mean says enough.
+        left_out: what no row shall have.
+    """
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        about = {k: v for k, v in row.items() if k not in (*ranged, *others, *left_out)}
+        found.setdefault(tuple(about.items()), []).append(row)
+    made = []
+    for key, each in found.items():
+        line = dict(key)
+        for name in (*ranged, *others):
+            values = [row[name] for row in each if isinstance(row.get(name), float)]
+            if values:
+                line[name] = statistics.mean(values)
+            if values and name in ranged:
+                line[f"{name} range"] = f"{min(values):.3f} to {max(values):.3f}"
+        made.append(line)
+    return made
 
 
 def write(name: str, rows: list[dict[str, Any]], folder: str, **settings: Any) -> dict[str, Any]:

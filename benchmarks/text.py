@@ -35,7 +35,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import statistics
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
@@ -58,7 +57,6 @@ TUNING_SEED, TUNING_COUNT = 100, 32
 TOLD = (0.4, 0.9)
 """Holds that the head is trained for."""
 PEERS = ("D3PM, uniform", "MDLM (D3PM, absorbing)", "ReMDM-cap", "ReMDM-rescale", "ReMDM-loop")
-LEFT_OUT = ("seed", "shown", "budget")
 OTHERS = ("distinct 4-grams", "known words", "as at the start", "taken")
 
 Row = dict[str, Any]
@@ -186,24 +184,6 @@ class Bench:
         yield {"NFE": used, "setting": setting.text, **reader.looks(z)}
 
 
-def spread(rows: list[Row]) -> Iterator[Row]:
-    """A row for all seeds: means, and of the first two measures the lowest and the highest."""
-    measures = (CROSS, DIVERGENCE, *OTHERS)
-    found: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        about = {name: row[name] for name in row if name not in (*measures, *LEFT_OUT)}
-        found.setdefault(tuple(about.items()), []).append(row)
-    for key, each in found.items():
-        made: Row = dict(key)
-        for name in measures:
-            values = [row[name] for row in each if name in row]
-            if values:
-                made[name] = statistics.mean(values)
-            if name in (CROSS, DIVERGENCE):
-                made[f"{name} range"] = f"{min(values):.3f} to {max(values):.3f}"
-        yield made
-
-
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run it and write its report."""
     parser = report.parser(__doc__, quick="two steps of tiny networks, 8 windows, nothing tuned")
@@ -225,7 +205,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         rows += bench.chains(seed, reader)
         rows += bench.samples(seed, reader)
     settings = {"steps of training": given.steps, "windows": given.count, "seeds": given.seeds}
-    return report.write("text", [*spread(rows)], given.folder, **settings, tuning=TUNING_SEED)
+    found = report.spread(rows, (CROSS, DIVERGENCE), OTHERS, left_out=("seed", "shown", "budget"))
+    return report.write("text", found, given.folder, **settings, tuning=TUNING_SEED)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
-"""Samplers over equal networks on digits: Frechet distance and samples a second, by NFE.
+"""Samplers over equal networks: Frechet distance and samples a second, by NFE.
 
     python -m benchmarks.peers.networks [--quick] [--data binarized-mnist ...] [--budgets 800 3200]
 
 A budget is a number of steps of denoising, batch and optimizer the recipe's. Denoisers of uniform
 and of absorbing noise are one architecture trained equally long; D3PM, MDLM, ReMDM and the packages
-flow-matching and diffusers draw from them, our chain from the uniform one (16 levels: from one of
-ordinal noise, its recipe's), and "with head" from the recipe's own schedule at the same cost, which
-spends part of it on an adjustment head. The Frechet distance is on the judge's features (16 levels:
-after a threshold at 8) to test digits; the first row is as many real ones. Every read-out is a
-draw, ours too, though `discrete_ca.sample` takes modes where it is not asked. Samples a second are
-of one thread, by processor time. NFE are network evaluations a sample, at most those of the column.
+flow-matching and diffusers draw from them, our chain from the uniform one, and "with head" from the
+recipe's own schedule at the same cost, which spends part of it on an adjustment head. The Frechet
+distance is on the judge's features (16 levels: after a threshold at 8) to test digits; of coloured
+shapes it is that of their pixels to all there are. The first row is as many real ones. Every
+read-out is a draw, ours too, though `discrete_ca.sample` takes modes where it is not asked. Samples
+a second are of one thread, by processor time. NFE are network evaluations a sample, at most those
+of the column.
 
 Settings (levels, remasking, divergence-free term, correctors; never a temperature) are those with
 the lowest distance of 100 samples at seed 100 from the networks of the largest budget, a choice for
@@ -28,40 +29,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor
 
-import discrete_ca as dca
 from benchmarks import report
-from benchmarks.digits import looks
 from benchmarks.peers import flow, schedulers
+from benchmarks.peers.cases import CASES, examples
 from benchmarks.peers.settings import Kernel, Sampler, Setting, chains, peers
 from benchmarks.peers.training import Job, fit
-from discrete_ca import metrics
-from discrete_ca.data import DiscreteData
 
 NFES = (8, 32, 128, 512)
-BUDGETS = (800, 3200)
-SHAPE = (28, 28)
 TUNING_SEED, TUNING_COUNT, TUNING_MOST = 100, 100, 32
-
-
-class Case(NamedTuple):
-    """One data set."""
-
-    source: str
-    own: str
-    """Noise of its recipe, which our chain uses."""
-    threshold: int | None = None
-    """From which level on a site is ink, for the judge."""
-
-
-CASES = {
-    "binarized-mnist": Case("binarized_mnist", "uniform"),
-    "mnist16": Case("mnist16", "ordinal", 8),
-}
 
 
 def lacking(sampler: Sampler) -> str:
@@ -85,25 +64,9 @@ class Table:
     def __init__(self, name: str, count: int, folder: Path, small: bool) -> None:
         self.name, self.case, self.count = name, CASES[name], count
         self.folder, self.small = folder, small
-        loaded = dca.data.load(self.case.source)
-        assert isinstance(loaded, DiscreteData)
-        self.examples = DiscreteData(loaded.states, loaded.num_categories)
-        test = dca.data.load(self.case.source, split="test")
-        real, others = test.split(len(test) - count, 0)
-        self.judge = metrics.load_judge()
+        self.examples = examples(self.case.source)
+        self.measures = self.case.measures(count, 100 if small else None)
         self.kernels: dict[Job, Kernel] = {}
-        against = others[torch.arange(100 if small else len(others))]
-        self.reference = self.judge.features(self.ink(against))
-        self.real = real[torch.arange(count)]
-
-    def ink(self, z: Tensor) -> Tensor:
-        """Black and white, as the judge takes it."""
-        return z if self.case.threshold is None else (z >= self.case.threshold).long()
-
-    def looks(self, z: Tensor) -> dict[str, float]:
-        """What the judge makes of samples."""
-        z = self.ink(z)
-        return looks(self.judge, z, self.judge.log_probs(z), self.reference)
 
     def kernel(self, sampler: Sampler, budget: int) -> Kernel:
         """The network that a sampler draws from, trained for a budget."""
@@ -120,19 +83,21 @@ class Table:
         kernel, found = self.kernel(sampler, budget), []
         for setting in able:
             generator = torch.Generator().manual_seed(TUNING_SEED)
-            z, _ = setting.draw(kernel, min(TUNING_COUNT, self.count), SHAPE, nfe, generator)
-            found.append(self.looks(z)["Frechet"])
+            count = min(TUNING_COUNT, self.count)
+            z, _ = setting.draw(kernel, count, self.case.shape, nfe, generator)
+            found.append(self.measures.looks(z)["Frechet"])
         return able[found.index(min(found))]
 
     def row(self, sampler: Sampler, setting: Setting, budget: int, nfe: int) -> dict[str, Any]:
         """The measures of a sampler at most so many evaluations."""
         kernel, generator = self.kernel(sampler, budget), torch.Generator().manual_seed(0)
         begun = time.process_time()
-        z, used = setting.draw(kernel, self.count, SHAPE, nfe, generator)
+        z, used = setting.draw(kernel, self.count, self.case.shape, nfe, generator)
         seconds = time.process_time() - begun
         return {
             "data": self.name, "budget (steps)": budget, "sampler": sampler.name,
-            "at most NFE": nfe, **self.looks(z), "samples a second": self.count / seconds,
+            "at most NFE": nfe, **self.measures.looks(z),
+            "samples a second": self.count / seconds,
             "NFE": round(used, 1), "setting": setting.text,
         }  # fmt: skip
 
@@ -149,11 +114,12 @@ def key_of(row: dict[str, Any]) -> tuple[Any, ...]:
 def fill(rows: Rows, name: str, given: Any, keep: Callable[[dict[str, Any]], None]) -> None:
     """Add what is missing of a data set, keeping each row as soon as it is there."""
     table = Table(name, given.count, Path(given.folder) / "networks", given.quick)
-    real = {"data": name, "budget (steps)": "", "sampler": "real digits", "at most NFE": ""}
+    real = {"data": name, "budget (steps)": "", "sampler": "real data", "at most NFE": ""}
     if key_of(real) not in rows:
-        keep({**real, **table.looks(table.real)})
-    largest, settings = max(given.budgets), dict[tuple[str, int], Setting]()
-    for budget in sorted(given.budgets, reverse=True):
+        keep({**real, **table.measures.looks(table.measures.real)})
+    budgets = sorted(given.budgets or table.case.budgets, reverse=True)
+    largest, settings = budgets[0], dict[tuple[str, int], Setting]()
+    for budget in budgets:
         for sampler in (*peers(), *chains(table.case.own, given.head)):
             here = {"data": name, "budget (steps)": budget, "sampler": sampler.name}
             if missing := lacking(sampler):
@@ -177,7 +143,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run it and write its report."""
     parser = report.parser(__doc__, quick="two steps of tiny networks, 4 samples, nothing tuned")
     parser.add_argument("--data", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--budgets", nargs="+", type=int, default=list(BUDGETS), help="steps")
+    parser.add_argument("--budgets", nargs="+", type=int, help="steps; default: of the data")
     parser.add_argument("--nfe", nargs="+", type=int, default=list(NFES))
     parser.add_argument("--count", type=int, default=200, help="samples a row")
     parser.add_argument("--no-head", dest="head", action="store_false", help="skip the head's rows")

@@ -1,8 +1,14 @@
 """The benchmark of drifting digits in its quick form."""
 
+from argparse import Namespace
+
 import pytest
+import torch
 
 from benchmarks import digits
+from discrete_ca import runs
+from discrete_ca.demo import demo_kernel
+from tests.helpers import seeded
 
 
 def test_quick_form_runs_every_method(tmp_path):
@@ -13,7 +19,31 @@ def test_quick_form_runs_every_method(tmp_path):
     assert real["method"] == "real digits" and 0.05 < real["ink"] < 0.25
     for row in found["rows"][1:]:
         assert 0 <= row["ink"] <= 1 and row["Frechet"] > 0
-        assert (row["taken"] == "") == ("Metropolis" not in row["method"])
+        assert ("taken" in row) == ("Metropolis" in row["method"]) and "seed" not in row
+
+
+def test_correlation_leaves_out_what_a_class_has_in_common():
+    g = seeded()
+    labels = torch.tensor([0, 1]).repeat(500)
+    z = torch.rand(1000, 4, 5, generator=g) + 10 * labels[:, None, None]
+    other = torch.rand(1000, 4, 5, generator=g) + 10 * labels[:, None, None]
+    assert digits.correlation(z, z, labels) == pytest.approx(1)
+    assert digits.correlation(z, -z, labels) == pytest.approx(-1)
+    assert abs(digits.correlation(z, other, labels)) < 0.03  # 20,000 pairs: four deviations
+    assert digits.correlation(z, (z + other) / 2, labels) == pytest.approx(0.5**0.5, abs=0.03)
+
+
+def test_chains_are_walked_once(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    demo_kernel().save_pretrained(run / runs.MODEL)
+    monkeypatch.setattr(digits.runs, "load_run", lambda _: Namespace(kernel=demo_kernel()))
+    words = ["--run", str(run), "--folder", str(tmp_path), "--chains", "4", "--at", "1"]
+    words += ["--levels", "0.3", "--holds", "0.8", "--methods", "denoiser", "--seeds", "0"]
+    first = digits.main(words)["rows"]
+    monkeypatch.setattr(digits.Bench, "_walked", lambda *_: iter(()))
+    again = digits.main([*words, "1"])["rows"]  # the second seed is asked for, and has nothing
+    assert again[1] == first[1]
+    assert first[0]["Frechet"] != again[0]["Frechet"]  # real digits are those of both seeds
 
 
 def test_a_run_is_needed(tmp_path, capsys):

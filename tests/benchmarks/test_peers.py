@@ -10,8 +10,8 @@ import torch
 
 from benchmarks import pages
 from benchmarks.laws import Law, random_law
+from benchmarks.peers import cases, flow, networks, reference, samplers, schedulers
 from benchmarks.peers import exact as peers_exact
-from benchmarks.peers import flow, networks, reference, samplers, schedulers
 from benchmarks.peers.training import Job
 from discrete_ca.corruption import Absorbing, Uniform
 from discrete_ca.diagnostics import exact
@@ -305,7 +305,7 @@ def test_the_quick_forms_of_networks_and_the_reference_write_their_rows(tmp_path
     networks.main(["--quick", "--no-head", "--folder", str(tmp_path)])
     folder = tmp_path / "quick"
     rows = json.loads((folder / "peers.networks.json").read_text(encoding="utf-8"))["rows"]
-    assert rows[0]["sampler"] == "real digits"
+    assert rows[0]["sampler"] == "real data"
     asked = [row for row in rows[1:] if "Frechet" in row]
     assert len(asked) == 10 + 2 * flow.installed() + schedulers.installed()
     assert all(row["Frechet"] > 0 and 1 < row["NFE"] <= 8 for row in asked)
@@ -317,6 +317,33 @@ def test_the_quick_forms_of_networks_and_the_reference_write_their_rows(tmp_path
     assert page.count("/s;") == len(asked)
     reference.main(["--quick", "--folder", str(tmp_path)])
     assert (folder / "peers.reference.json").exists()
+
+
+def test_shapes_are_measured_by_their_pixels():
+    measures = cases.CASES["colour"].measures(200)
+    real = measures.looks(measures.real)
+    assert real["whole shapes"] == 1 and 0 < real["Frechet"] < 1
+    noise = measures.looks(torch.randint(256, (200, 3, 8, 8), generator=seeded()))
+    assert noise["whole shapes"] == 0 and noise["Frechet"] > 5
+    row = {
+        "data": "colour",
+        "sampler": "real data",
+        "at most NFE": "",
+        "budget (steps)": "",
+        **real,
+    }
+    asked = {**row, "sampler": "a", "budget (steps)": 4, "at most NFE": 8, "NFE": 8, "setting": "s"}
+    page = "".join(pages.peers_networks([row, {**asked, "samples a second": 3.0}]))
+    assert "| real data | 0." in page and "100% whole (3/s; s) |" in page
+
+
+def test_levels_become_ink_at_the_threshold():
+    grey, binary = (cases.CASES[name] for name in ("mnist16", "binarized-mnist"))
+    measures = grey.measures(20, most=100)
+    z = measures.real
+    assert z.max() == 15 and measures.looks(z) == measures.looks((z >= 8).long() * 15)
+    assert measures.looks(z) != measures.looks((z >= 4).long() * 15)
+    assert set(binary.measures(20, most=100).looks((z >= 8).long())) == set(measures.looks(z))
 
 
 def test_a_network_of_another_seed_or_for_holds_is_another_job():

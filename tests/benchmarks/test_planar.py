@@ -7,7 +7,7 @@ import torch
 
 from benchmarks import pages, planar
 from benchmarks.planar_laws import BITS, LAWS
-from discrete_ca.metrics import HammingSimilarity, mmd_squared
+from discrete_ca.metrics import GaussianSimilarity, HammingSimilarity, mmd_squared
 from tests.helpers import seeded
 
 
@@ -60,6 +60,15 @@ def test_the_measure_is_the_unbiased_one():
     assert planar.within(two) == pytest.approx(float(pairs[other].mean()), rel=1e-5)
 
 
+def test_points_of_the_plane_are_compared_by_their_distance():
+    law = LAWS["moons"]
+    x, y = (law.decode(law.sample(60, seeded(i))) for i in range(2))
+    want = mmd_squared(x, y, GaussianSimilarity(planar.BANDWIDTH)) / 1e-4
+    assert planar.Reference(y, planar.nearness).mmd(x[None]) == pytest.approx(want, rel=1e-6)
+    states = law.sample(6, seeded()).unflatten(0, (2, 3))
+    assert torch.equal(law.decode(states)[1], law.decode(states[1]))
+
+
 def test_the_best_denoiser_is_bayes_rule():
     law, level, draws = LAWS["2spirals"], 0.3, 4000
     best = planar.BestDenoiser([law], [level], kept=2, draws=draws)
@@ -84,12 +93,13 @@ def test_a_table_of_all_methods(tmp_path):
     found = planar.main([*words, "--resume"])
     assert found["raw"][: len(part)] == part
     methods = {row["method"] for row in found["rows"]}
-    assert planar.REAL in methods and planar.LIMIT in methods and len(methods) == 4
+    assert planar.REAL in methods and planar.LIMIT in methods and len(methods) == 1 + 2 * 3
+    assert planar.LIMIT + planar.REFUSING in methods
     steps = {row["steps"] for row in found["rows"] if row["method"] == planar.LIMIT}
     assert steps == {0, 2, 6}
     annealed = [row for row in found["rows"] if row["steps"] == planar.ANNEALED]
     assert len(annealed) == 2 * 2 and all("states" not in row for row in annealed)
-    assert len([row for row in found["rows"] if "plane" in row]) == 3 * 2
+    assert all("plane" in row for row in found["rows"])
     written = json.loads((tmp_path / "quick/planar.json").read_text())
     assert written["rows"] == found["rows"] and written["settings"]["hold"] == 0.5
     assert (tmp_path / "quick/planar.png").stat().st_size > 5000

@@ -61,11 +61,3 @@ def test_the_setting_is_that_of_the_least_divergence(tmp_path, monkeypatch):
 
     settings = [Setting("dull", dull), Setting("text", lambda *_: (real, 4))]
     assert bench.setting(Sampler("any", "uniform", settings), 4).text == "text"
-
-
-def test_seeds_become_a_mean_and_a_range():
-    row = {"part": "samples", text.DIVERGENCE: 0.1, "known words": 0.5, "shown": []}
-    rows = [{**row, "seed": seed, text.CROSS: value} for seed, value in enumerate((2.0, 3.0))]
-    (found,) = text.spread(rows)
-    assert found[text.CROSS] == 2.5 and found[f"{text.CROSS} range"] == "2.000 to 3.000"
-    assert found["known words"] == 0.5 and "seed" not in found and "taken" not in found

@@ -1,0 +1,121 @@
+"""The data sets of the comparison, and what is measured of samples of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+import discrete_ca as dca
+from benchmarks.digits import looks
+from benchmarks.real_data import whole_shapes
+from discrete_ca import metrics
+from discrete_ca.data import DiscreteData, made
+
+
+class Measures(Protocol):
+    """What samples of a data set look like beside others of its test split."""
+
+    real: Tensor
+    """As many real examples as samples are drawn, (N, *S)."""
+
+    def looks(self, z: Tensor) -> dict[str, float]:
+        """Measures of samples (N, *S), the first of them "Frechet"."""
+
+
+def examples(source: str) -> DiscreteData:
+    """The training split, without labels."""
+    loaded = dca.data.load(source)
+    assert isinstance(loaded, DiscreteData)
+    return DiscreteData(loaded.states, loaded.num_categories)
+
+
+class Digits:
+    """Digits, which the judge takes in black and white.
+
+    Args:
+        source: name of the data.
+        count: samples a row.
+        threshold: from which level on a site is ink; None for binary digits.
+        most: test digits that they are compared with, at most; None for all others.
+    """
+
+    def __init__(
+        self, source: str, count: int, threshold: int | None = None, most: int | None = None
+    ) -> None:
+        self.threshold, self.judge = threshold, metrics.load_judge()
+        test = dca.data.load(source, split="test")
+        assert isinstance(test, DiscreteData)
+        real, others = test.split(len(test) - count, 0)
+        self.real = real[torch.arange(count)]
+        against = others[torch.arange(min(len(others), most or len(others)))]
+        self.reference = self.judge.features(self._ink(against))
+
+    def looks(self, z: Tensor) -> dict[str, float]:
+        """Frechet distance on the judge's features, what it is sure of, and ink."""
+        ink = self._ink(z)
+        return looks(self.judge, ink, self.judge.log_probs(ink), self.reference)
+
+    def _ink(self, z: Tensor) -> Tensor:
+        return z if self.threshold is None else (z >= self.threshold).long()
+
+
+class Shapes:
+    """Coloured shapes, of which every picture that there is is known.
+
+    Args:
+        count: samples a row.
+    """
+
+    def __init__(self, count: int) -> None:
+        test = dca.data.load("shapes", split="test")
+        assert isinstance(test, DiscreteData)
+        self.real = test[torch.arange(count)]
+        self.reference = self._features(made.every_shape())
+
+    def looks(self, z: Tensor) -> dict[str, float]:
+        """Frechet distance of pixels, 1 for white, and the share that are one of the pictures."""
+        distance = metrics.frechet_distance(self._features(z), self.reference)
+        return {"Frechet": float(distance), "whole shapes": whole_shapes(z)}
+
+    def _features(self, z: Tensor) -> Tensor:
+        return z.flatten(1).double() / 255
+
+
+class Case:
+    """One data set of the comparison.
+
+    Args:
+        source: name of the data.
+        own: noise of its recipe, which our chain uses.
+        shape: S.
+        budgets: steps of training, where none are asked for.
+        threshold: from which level on a site of a digit is ink.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        own: str,
+        shape: Sequence[int],
+        budgets: Sequence[int],
+        threshold: int | None = None,
+    ) -> None:
+        self.source, self.own, self.threshold = source, own, threshold
+        self.shape, self.budgets = tuple(shape), tuple(budgets)
+
+    def measures(self, count: int, most: int | None = None) -> Measures:
+        """What so many samples are measured by; `most`: compared with no more digits."""
+        if self.source == "shapes":
+            return Shapes(count)
+        return Digits(self.source, count, self.threshold, most)
+
+
+CASES = {
+    "binarized-mnist": Case("binarized_mnist", "uniform", (28, 28), (800, 3200)),
+    "mnist16": Case("mnist16", "uniform", (28, 28), (800, 3200), threshold=8),
+    "colour": Case("shapes", "uniform", (3, 8, 8), (400, 1600)),
+}
+"""By the name of their recipe."""
