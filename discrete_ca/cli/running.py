@@ -20,6 +20,28 @@ from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel
 from discrete_ca.metrics import PitchCoding
 
 
+def guided(kernel: TransitionKernel, guidance: float, told: bool, untold: str) -> TransitionKernel:
+    """The kernel guided by its label, or as it is at guidance 0.
+
+    Args:
+        kernel: the kernel.
+        guidance: g.
+        told: whether the chain tells it a label.
+        untold: what to say where it does not.
+
+    Raises:
+        ConfigError: for guidance without a label, or of a kernel that is not categorical.
+    """
+    if guidance == 0:
+        return kernel
+    if not (told and isinstance(kernel, CategoricalNoiseKernel)):
+        raise ConfigError(
+            f"guidance was {guidance}; allowed: 0 {untold}, and with kernels other than the "
+            "categorical one"
+        )
+    return kernel.guided(guidance)
+
+
 @dataclass(frozen=True)
 class _Running:
     """What every command that runs a chain takes."""
@@ -71,18 +93,9 @@ class _Running:
             if given is not None and out.resolve() == Path(files.split_index(given)[0]).resolve():
                 raise ConfigError(f"out was {out}, which is read; allowed: another file")
         settings = saved.about.get("config", {}).get("data", {})
-        kernel = self._guided(saved.kernel).to(best_device())
+        told = self.label is not None
+        kernel = guided(saved.kernel, self.guidance, told, "without --label").to(best_device())
         return Opened(saved, kernel, shape, out, settings, coding)
-
-    def _guided(self, kernel: TransitionKernel) -> TransitionKernel:
-        if self.guidance == 0:
-            return kernel
-        if self.label is None or not isinstance(kernel, CategoricalNoiseKernel):
-            raise ConfigError(
-                f"guidance was {self.guidance}; allowed: 0 without --label, and with kernels other "
-                "than the categorical one"
-            )
-        return kernel.guided(self.guidance)
 
     def write(self, run: Opened, chain: Callable[..., Any], *given: Any, **settings: Any) -> Tensor:
         """Run a chain, write what it drew and say what it cost."""
