@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,9 @@ class _Running:
     run: Place
     """A run's folder, one that save_pretrained wrote, or user/name on the Hub."""
     out: Path | None = None
-    """Where the result goes: .npz, .npy, .txt (a line an example), .png (a grid), .gif or, of
-    music, .mid; out.png, out.mid or out.txt unless said. A file that is there is replaced."""
+    """Where the result goes: .npz (which alone keeps what is padding), .npy, .txt (a line an
+    example), .png (a grid), .gif or, of music, .mid; out.png, out.mid or out.txt unless said. A
+    file that is there is replaced."""
     seed: int = 0
     """Seeds every draw."""
     hold: float | None = None
@@ -97,8 +99,19 @@ class _Running:
         kernel = guided(saved.kernel, self.guidance, told, "without --label").to(best_device())
         return Opened(saved, kernel, shape, out, settings, coding)
 
-    def write(self, run: Opened, chain: Callable[..., Any], *given: Any, **settings: Any) -> Tensor:
-        """Run a chain, write what it drew and say what it cost."""
+    def write(
+        self, run: Opened, chain: Callable[..., Any], *given: Any, present: Tensor | None,
+        **settings: Any,
+    ) -> Tensor:  # fmt: skip
+        """Run a chain, write what it drew and say what it cost.
+
+        Args:
+            run: what is run.
+            chain: the chain.
+            given: what it takes.
+            present: which sites of what it draws are data, of shape S or (N, *S); None for all.
+            settings: what else it takes.
+        """
         begun = time.monotonic()
         z: Tensor
         z, info = chain(
@@ -108,7 +121,7 @@ class _Running:
         z = z.cpu()
         exporting.export(
             run.out, z, run.num_categories, tokenizer=run.tokenizer,
-            pitches=None if run.coding is None else run.coding.pitches,
+            pitches=None if run.coding is None else run.coding.pitches, present=present,
         )  # fmt: skip
         console.print(
             f"{len(z)} written to {run.out}: {info.nfe} network evaluations each, "
@@ -149,8 +162,10 @@ class Opened:
         """What makes text of its states."""
         return self.saved.tokenizer
 
-    def design(self, source: str) -> Tensor:
-        """A design: an example of the run's data, or what is read as they were.
+    def design(self, source: str) -> tuple[Tensor, Tensor | None]:
+        """A design, and which of its sites are data and not padding; None for all.
+
+        It is an example of the run's data, or what is read as they were.
 
         Raises:
             DataError: for an index that is out of range, and as `files.read_design`.
@@ -161,17 +176,14 @@ class Opened:
         if own is not None and tuple(own.shape) == self.shape:
             if place >= len(own):
                 raise DataError(f"design '{source}': allowed: an index below {len(own)}")
-            return own[torch.tensor([place])][0]
+            row, present = torch.tensor([place]), getattr(own, "present", None)
+            return own[row][0], None if present is None else present[row][0]
         z = files.read_design(
             source, self.shape, self.num_categories, self.settings, self.tokenizer
         )
         if of_split and own is None:
             console.print(f"{source} is a digit of MNIST's: the run's data have no '{name}' here.")
-        return z
-
-    def present(self, source: str, z: Tensor) -> Tensor | None:
-        """Which sites of a design are data and not padding; None for all."""
-        return files.padding(source, z, self.tokenizer)
+        return z, files.padding(source, z, self.tokenizer)
 
 
 @dataclass(frozen=True)
@@ -192,6 +204,7 @@ class Sample(_Running):
         self.write(
             run, chains.sample, self.count, run.shape,
             moves=self.moves, correctors=self.correctors, known=known,
+            present=None if known is None else known[0],
         )  # fmt: skip
 
 
@@ -219,11 +232,10 @@ class Variants(_OnDesign):
     def __call__(self) -> None:
         """Do it."""
         run = self.open([self.design])
-        z = run.design(self.design)
-        present = run.present(self.design, z)
+        z, present = run.design(self.design)
         found = self.write(
             run, chains.variants, z, self.count, level=self.level, steps=self.steps,
-            known=None if present is None else (present, z),
+            present=present, known=None if present is None else (present, z),
         )  # fmt: skip
         if run.num_categories is None:
             away = float((found - z).double().square().mean().sqrt())
@@ -253,10 +265,11 @@ class Inpaint(_OnDesign):
     def __call__(self) -> None:
         """Do it."""
         run = self.open([self.design, self.mask])
-        mask, z = self.sites(run.shape), run.design(self.design)
+        mask = self.sites(run.shape)
+        z, present = run.design(self.design)
         self.write(
-            run, chains.inpaint, z, mask, n=self.count, moves=self.moves,
-            correctors=self.correctors, present=run.present(self.design, z),
+            run, partial(chains.inpaint, present=present), z, mask, n=self.count,
+            moves=self.moves, correctors=self.correctors, present=present,
         )  # fmt: skip
 
     def sites(self, shape: tuple[int, ...]) -> Tensor:
