@@ -101,7 +101,7 @@ def write(
             if suffix == ".npy":
                 np.save(file, z.numpy())
             else:
-                arrays = {"states": z.numpy()}
+                arrays: dict[str, Any] = {"states": z.numpy()}
                 if present is not None:
                     arrays[PRESENT_KEY] = present.expand(z.shape).numpy()
                 np.savez_compressed(file, **arrays)
