@@ -247,10 +247,6 @@ REFUSED = [
     (("eval", "{place}/images", "--split", "train"), "which the run was trained on"),
     (("eval", "{place}/images", "--samples", "3"), "samples was 3; allowed: a whole number >= 4"),
     (("train", "{place}/images", *FAST), "holds a finished run; allowed: a new folder (in Python"),
-    (
-        ("train", "{place}/new", "--data", "{place}/tokens.npy", "--train.steps", "4"),
-        "at least batch_size = 64: set a smaller one (--train.batch-size)",
-    ),
     (("train", "{place}/new", "--config", "{place}/none.toml"), "none.toml' cannot be read"),
     (("train", "{place}/new", "--config"), "--config was given without a file"),
     (("train", "{place}/new", "--data", "binarised_mnist"), "did you mean 'binarized_mnist'"),
