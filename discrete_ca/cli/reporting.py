@@ -34,8 +34,8 @@ class Eval:
     moves: int = 32
     """T, moves between levels."""
     correctors: int = 3
-    """c, equal-level steps after each move. In Python 1 unless said, at half the cost: here a result
-    is drawn once, as in the demo."""
+    """c, equal-level steps after each move. In Python 1 unless said, at half the cost: here a
+    result is drawn once, as in the demo."""
     hold: float | None = None
     """h, in place of the kernel's own: nearer to 1 is slower and more faithful."""
     guidance: float = 0.0

@@ -195,8 +195,8 @@ class Sample(_Running):
     moves: int = 32
     """T, moves between levels."""
     correctors: int = 3
-    """c, equal-level steps after each move. In Python 1 unless said, at half the cost: here a result
-    is drawn once, as in the demo."""
+    """c, equal-level steps after each move. In Python 1 unless said, at half the cost: here a
+    result is drawn once, as in the demo."""
 
     def __call__(self) -> None:
         """Do it."""
@@ -261,8 +261,8 @@ class Inpaint(_OnDesign):
     moves: int = 32
     """T, moves between levels."""
     correctors: int = 3
-    """c, equal-level steps after each move. In Python 1 unless said, at half the cost: here a result
-    is drawn once, as in the demo."""
+    """c, equal-level steps after each move. In Python 1 unless said, at half the cost: here a
+    result is drawn once, as in the demo."""
 
     def __call__(self) -> None:
         """Do it."""
