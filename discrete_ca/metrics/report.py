@@ -101,10 +101,9 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         if name in beside or not isinstance(value, int | float | str):
             continue
         measure = MEASURES.get(name, Measure(name.replace("_", " "), ""))
-        drawn, real = value, report.get(floor_name(name))
-        if measure.of_real:
-            drawn, real = None, value
-        found.append((measure.text, _written(drawn, measure.spec), _written(real, measure.spec)))
+        both = (None, value) if measure.of_real else (value, report.get(floor_name(name)))
+        drawn, real = (_written(each, measure.spec) for each in both)
+        found.append((measure.text, drawn, real))
     return found
 
 
