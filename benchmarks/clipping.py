@@ -19,7 +19,7 @@ import torch
 import discrete_ca as dca
 from benchmarks import report
 from benchmarks.ensemble import LawBatches
-from benchmarks.exact_law import LEVELS, NOISES, evaluate, make_kernel
+from benchmarks.exact_law import LEVELS, NOISES, RECIPES, evaluate, make_kernel
 from benchmarks.laws import Law, random_law
 from discrete_ca.training.part import NormLimit, Part
 
@@ -57,7 +57,7 @@ def run(law: Law, seed: int, steps: int, batch: int) -> list[dict[str, Any]]:
     def trained(name: str, trainer_class: type[dca.Trainer], clip: float | None, norm: float = 0.0
                 ) -> dca.Trainer:  # fmt: skip
         torch.manual_seed(seed)
-        kernel = make_kernel(law, NOISES["uniform"], HOLD, head=False)
+        kernel = make_kernel(law, NOISES["uniform"], HOLD, RECIPES["CA, λ = 0.01"])
         config = dca.TrainConfig(
             steps=steps, batch_size=batch, seed=seed, clip=clip, progress=False
         )

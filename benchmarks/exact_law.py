@@ -81,20 +81,32 @@ _WEIGHTED = dca.InverseLevel(0.1)
 class Recipe:
     """Phases by their share of the cost; `head` for a kernel with an adjustment head.
 
-    `every_hold`: one head that is told the hold is trained for all of them.
+    `every_hold`: one head that is told the hold is trained for all of them. `evidence`: the network
+    says what the other sites say, and the kernel adds what a site's own state says of it.
     """
 
     phases: tuple[dca.Phase, ...]
     head: bool = False
     every_hold: bool = False
+    evidence: bool = False
+
+    @property
+    def serves_all(self) -> bool:
+        """Whether one training is for every hold, as that of a denoiser is."""
+        return self.every_hold or all(
+            isinstance(phase.objective, dca.Denoising) for phase in self.phases
+        )
 
 
 def _ca(denoising_weight: float) -> dca.ContrastiveAdjustment:
     return dca.ContrastiveAdjustment(denoising_weight=denoising_weight)
 
 
+_DENOISING = (dca.Phase(dca.Denoising(level_weight=_WEIGHTED)),)
+
 RECIPES = {
-    "denoising": Recipe((dca.Phase(dca.Denoising(level_weight=_WEIGHTED)),)),
+    "denoising": Recipe(_DENOISING),
+    "denoising, evidence": Recipe(_DENOISING, evidence=True),
     "CA, λ = 0": Recipe((dca.Phase(_ca(0.0)),)),
     "CA, λ = 0.01": Recipe((dca.Phase(_ca(0.01)),)),
     "CA, λ = 0.1": Recipe((dca.Phase(_ca(0.1)),)),
@@ -109,16 +121,16 @@ RECIPES = {
 LIMITS = {"limit: denoising": None, "limit: CA, λ = 0": 0.0, "limit: CA, λ = 0.01": 0.01}
 
 
-def make_kernel(
-    law: Law, noise: Noise, hold: float, head: bool, told_hold: bool = False
-) -> dca.CategoricalNoiseKernel:
-    """The network, an MLP of width 128, and with `head` a small MLP that adjusts what it says."""
+def make_kernel(law: Law, noise: Noise, hold: float, recipe: Recipe) -> dca.CategoricalNoiseKernel:
+    """The network, an MLP of width 128, and for a head a small MLP that adjusts what it says."""
     corruption = noise.make(law.num_categories)
     net = dca.nn.MLP(law.num_categories, corruption.num_states, law.shape)
     adjustment = None
-    if head:
-        adjustment = dca.nn.AdjustmentMLP(law.num_categories, law.shape, hold=told_hold)
-    return dca.CategoricalNoiseKernel(net, corruption, hold, noise.carry_over, adjustment)
+    if recipe.head:
+        adjustment = dca.nn.AdjustmentMLP(law.num_categories, law.shape, hold=recipe.every_hold)
+    return dca.CategoricalNoiseKernel(
+        net, corruption, hold, noise.carry_over, adjustment, add_evidence=recipe.evidence
+    )
 
 
 def passes_a_step(kernel: dca.CategoricalNoiseKernel, phase: dca.Phase, law: Sampled) -> float:
@@ -252,7 +264,7 @@ def run_job(job: Job) -> list[dict[str, Any]]:
         recipe = RECIPES[job.method]
         for law, seed in zip(laws, job.seeds, strict=True):
             torch.manual_seed(seed)
-            kernels.append(make_kernel(law, noise, job.holds[0], recipe.head, recipe.every_hold))
+            kernels.append(make_kernel(law, noise, job.holds[0], recipe))
         kernels, seconds = train(kernels, recipe, laws, job.passes, job.batch, job.seeds[0])
         parameters = sum(p.numel() for p in kernels[0].parameters())
         cost = {"seconds": round(seconds, 2), "parameters": parameters,
@@ -286,7 +298,7 @@ def jobs(noises: list[str], holds: tuple[float, ...], seeds: tuple[int, ...], pa
         if law == "patches" and noise.num_categories != 2:
             continue
         for method in methods:
-            if method == "denoising" or method in LIMITS or RECIPES[method].every_hold:
+            if method in LIMITS or RECIPES[method].serves_all:
                 yield Job(name, law, seeds, method, holds, passes, batch)
             else:
                 yield from (Job(name, law, seeds, method, (h,), passes, batch) for h in holds)

@@ -5,7 +5,7 @@ import torch
 
 import discrete_ca as dca
 from benchmarks.ensemble import EnsembleKernel, LawBatches
-from benchmarks.exact_law import NOISES, make_kernel
+from benchmarks.exact_law import NOISES, RECIPES, make_kernel
 from benchmarks.laws import random_law
 
 LAWS = [random_law(seed) for seed in range(3)]
@@ -15,7 +15,7 @@ def kernels():
     made = []
     for seed, law in enumerate(LAWS):
         torch.manual_seed(seed)
-        kernel = make_kernel(law, NOISES["uniform"], 0.5, head=True)
+        kernel = make_kernel(law, NOISES["uniform"], 0.5, RECIPES["default (adjustment head)"])
         torch.nn.init.normal_(kernel.adjustment.layers[-1].weight)
         made.append(kernel)
     return made

@@ -50,11 +50,21 @@ def test_the_optimum_of_contrastive_adjustment_beats_the_best_denoiser():
     assert tv(adjusted, law, 0.3) < tv(denoiser, law, 0.3) / 3
 
 
+def test_evidence_is_added_by_the_kernel_and_one_denoiser_serves_all_holds():
+    law, recipes = random_law(0), exact_law.RECIPES
+    kernel = exact_law.make_kernel(
+        law, exact_law.NOISES["uniform"], 0.5, recipes["denoising, evidence"]
+    )
+    assert kernel.add_evidence
+    of_all = [name for name, recipe in recipes.items() if recipe.serves_all]
+    assert of_all == ["denoising", "denoising, evidence", "default, one head for every hold"]
+
+
 def test_costs_are_counted_in_passes():
     law = random_law(0)
     noise = exact_law.NOISES["uniform"]
-    plain = exact_law.make_kernel(law, noise, 0.5, head=False)
-    headed = exact_law.make_kernel(law, noise, 0.5, head=True)
+    plain = exact_law.make_kernel(law, noise, 0.5, exact_law.RECIPES["denoising"])
+    headed = exact_law.make_kernel(law, noise, 0.5, exact_law.RECIPES["default (adjustment head)"])
 
     def cost(kernel, objective, train=()):
         return exact_law.passes_a_step(kernel, dca.Phase(objective, train=train), law)
