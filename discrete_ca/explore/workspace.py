@@ -149,10 +149,9 @@ class Workspace:
         return self.picked[0]
 
     def label(self, node: Where = None) -> int | None:
-        """The class that a design is of, for `variants(label=session.label())` and the like.
+        """The class that a design is of, to be told on: `variants(label=session.label())`.
 
-        That is the class its drawing was told or its example has; edits by hand leave it, and of
-        several parents the first counts.
+        That is the class its drawing was told or its example has; edits by hand leave it.
 
         Args:
             node: of which design; None for what is picked.
