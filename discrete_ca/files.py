@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from discrete_ca import data, drawing
-from discrete_ca.data import Tokenizer, transforms
+from discrete_ca.data import ContinuousData, DiscreteData, Tokenizer, transforms
 from discrete_ca.data.continuous import as_numbers
 from discrete_ca.data.images import SUFFIXES as PICTURES
 from discrete_ca.data.images import pixels
@@ -25,6 +25,7 @@ from discrete_ca.errors import ConfigError, DataError
 
 DIGITS = {2: "binarized_mnist", 16: "mnist16"}
 """MNIST's digits that come with the package, by their number of categories."""
+_OF_DIGITS = (None, *DIGITS.values())  # sources of data whose classes are digits
 SUFFIXES = (".npz", ".npy", ".txt", ".png", ".gif")
 DRAWN = (".png", ".gif")
 """Those that are pictures."""
@@ -131,30 +132,54 @@ def read_design(
     Raises:
         DataError: for files that cannot be read or do not fit.
     """
+    return read_labelled(source, shape, num_categories, settings, tokenizer)[0]
+
+
+def read_labelled(
+    source: str,
+    shape: tuple[int, ...],
+    num_categories: int | None,
+    settings: Mapping[str, Any] | None = None,
+    tokenizer: Tokenizer | None = None,
+) -> tuple[Tensor, int | None]:
+    """A design as `read_design` reads it, and its class where its data say one.
+
+    What a digit of MNIST shows is no class where `settings` name other data.
+
+    Example:
+        >>> read_labelled("test:0", (28, 28), 2)[1]
+        7
+    """
     name, place = split_index(source)
-    path = Path(name)
+    path, labels = Path(name), None
     if name in ("test", "train") and not path.exists():
-        states = _of_split(source, name, shape, num_categories, settings or {}, tokenizer)
+        found = _of_split(source, name, shape, num_categories, settings or {}, tokenizer)
+        states, labels = found.states, found.labels
+        if found.name in DIGITS.values() and (settings or {}).get("source") not in _OF_DIGITS:
+            labels = None
     elif tokenizer is not None and path.suffix.lower() == ".txt":
         states, place = _line(path, place, tokenizer), 0
         missing = shape[-1] - states.shape[1]
         if tokenizer.pad is not None and missing > 0:
             states = torch.nn.functional.pad(states, (0, missing), value=tokenizer.pad)
     else:
-        states = _examples(path, shape, num_categories, settings or {})
+        states, labels = _examples(path, shape, num_categories, settings or {})
     if states.shape[1:] != shape:
         raise DataError(f"design '{source}' has shape {tuple(states.shape[1:])}; allowed: {shape}")
     if place >= len(states):
         raise DataError(f"design '{source}': allowed: an index below {len(states)}")
+    label = None
+    if labels is not None and labels.shape == states.shape[:1] and not labels.is_floating_point():
+        label = int(labels[place]) if int(labels[place]) >= 0 else None  # below 0 stands for none
     if num_categories is None:
-        return states[place]
+        return states[place], label
     z = states[place].long()
     if z.numel() and (int(z.min()) < 0 or int(z.max()) >= num_categories):
         raise DataError(
             f"design '{source}' holds values in [{int(z.min())}, {int(z.max())}]; "
             f"allowed: 0 .. {num_categories - 1}"
         )
-    return z
+    return z, label
 
 
 def padding(source: str, z: Tensor, tokenizer: Tokenizer | None = None) -> Tensor | None:
@@ -189,42 +214,43 @@ def _of_split(
     num_categories: int | None,
     settings: Mapping[str, Any],
     tokenizer: Tokenizer | None,
-) -> Tensor:
+) -> DiscreteData | ContinuousData:
     """Examples of a split of the run's data, where these have splits; else MNIST digits."""
     own = str(settings.get("source", ""))
     if own in TEXTS and tokenizer is not None:
-        return data.load_text(own, tokenizer, shape[-1], split=split).states
+        return data.load_text(own, tokenizer, shape[-1], split=split)
     if own in POINTS:
-        return data.load_continuous(own, split).states
+        return data.load_continuous(own, split)
     if Path(own).suffix.lower() == ".json":
-        return data.load_scores(own, split, shape[-1]).states
+        return data.load_scores(own, split, shape[-1])
     if own == "shapes" or (own and num_categories == 256 and Path(own).is_dir()):
-        return data.load(own, split).states
+        return data.load(own, split)
     return _digits(source, split, num_categories)
 
 
-def _digits(source: str, split: str, num_categories: int | None) -> Tensor:
+def _digits(source: str, split: str, num_categories: int | None) -> DiscreteData | ContinuousData:
     if num_categories is None:
-        return data.load_continuous("mnist16", split=split).states
+        return data.load_continuous("mnist16", split=split)
     if num_categories not in DIGITS:
         raise DataError(
             f"design was '{source}' and K = {num_categories}; allowed with MNIST digits: "
             "K = 2 or 16; else train:0, where the run's data are there, or a file"
         )
-    return data.load(DIGITS[num_categories], split=split).states
+    return data.load(DIGITS[num_categories], split=split)
 
 
 def _examples(
     path: Path, shape: tuple[int, ...], num_categories: int | None, settings: Mapping[str, Any]
-) -> Tensor:
-    """The examples of a file, (N, *S), as categories, or as numbers where there are none."""
-    suffix = path.suffix.lower()
+) -> tuple[Tensor, Tensor | None]:
+    """The examples of a file, (N, *S), as categories or, with none, as numbers; their labels."""
+    suffix, labels = path.suffix.lower(), None
     if suffix == ".txt":
         states = _rows(path, int if num_categories is not None else float)
     elif suffix in PICTURES:
         states = _picture(path)[None]
     else:
-        states = array_file(path, settings.get("states_key"), None).values
+        raw = array_file(path, settings.get("states_key"), None)
+        states, labels = raw.values, raw.labels
     if tuple(states.shape) == shape:
         states = states[None]
     if num_categories is None:
@@ -234,7 +260,7 @@ def _examples(
         states = _categories(states, num_categories, settings, suffix in PICTURES)
     if suffix == ".txt" and states.shape[1] == math.prod(shape):
         states = states.reshape(-1, *shape)
-    return states
+    return states, labels
 
 
 def _categories(

@@ -23,8 +23,8 @@ class Explore:
     folder: Path | None = None
     """Where sessions are kept; explore/ in the run's folder unless said."""
     designs: Path | None = None
-    """An array file (.npz, .npy) with designs to begin with; unless said, the run's own data where
-    they are there, else MNIST digits where they fit."""
+    """An array file (.npz, .npy) with designs to begin with, and their labels; unless said, the
+    run's own data where they are there, else MNIST digits where they fit."""
     host: str = "127.0.0.1"
     """The interface to listen on; others than this machine's own must know a token."""
     port: int = 8017

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from discrete_ca.errors import DataError
-from discrete_ca.explore.operations import Made, Operation, flag
+from discrete_ca.explore.operations import MAX_LABEL, Made, Operation, bounded, flag
 from discrete_ca.explore.studio import Studio, as_array
 from discrete_ca.explore.tree import Node
 
@@ -21,10 +21,16 @@ class Begin(Operation, name="begin", parents=(0, 0)):
     Args:
         design: categories of shape S.
         locked: cells that no draw may change, such as padding; None for none.
+        label: its class, where its data say one; the design is the same with it and without.
     """
 
     design: Tensor
     locked: Tensor | None = None
+    label: int | None = None  # which the first files do not have
+
+    def __post_init__(self) -> None:
+        if self.label is not None:
+            bounded(self.label, "label", MAX_LABEL, least=0)
 
     def apply(self, studio: Studio, parents: Sequence[Node], generator: torch.Generator) -> Made:
         """The design as it is."""

@@ -15,7 +15,15 @@ from discrete_ca import chains, checks
 from discrete_ca.conditions import Conditions
 from discrete_ca.drawing import UNKNOWN
 from discrete_ca.errors import DataError
-from discrete_ca.explore.operations import MAX_DESIGNS, MAX_STEPS, Made, Operation, bounded, flag
+from discrete_ca.explore.operations import (
+    MAX_DESIGNS,
+    MAX_LABEL,
+    MAX_STEPS,
+    Made,
+    Operation,
+    bounded,
+    flag,
+)
 from discrete_ca.explore.selection import candidates_around
 from discrete_ca.explore.studio import Studio
 from discrete_ca.explore.tree import Node
@@ -48,7 +56,7 @@ class _Drawing(Operation):
         if self.hold is not None:
             checks.probability(self.hold, "hold")
         if self.label is not None:
-            bounded(self.label, "label", 1 << 31, least=0)
+            bounded(self.label, "label", MAX_LABEL, least=0)
         flag(self.draw, "draw")
         flag(self.metropolis, "metropolis")
         if not 0 <= self.guidance < math.inf or (self.guidance and self.label is None):

@@ -63,26 +63,29 @@ class Session(Workspace):
 
     # -- beginning --------------------------------------------------------------------------------
 
-    def start(self, design: Any, locked: Any = None) -> Node:
+    def start(self, design: Any, locked: Any = None, label: int | None = None) -> Node:
         """Begin with a design from data.
 
         Args:
             design: categories of shape S.
             locked: cells that no draw may change, such as padding: boolean, True = locked.
+            label: its class, for `label` to say again; no draw is told it by itself.
 
         Raises:
             DataError: for another shape, or values that are no categories.
+            ValueError: for a label that is no whole number >= 0.
         """
         studio = self.studio
         given = None if locked is None else studio.cells(locked, "locked", least=0)
-        return self._one(edits.Begin(design=studio.design(design), locked=given))
+        return self._one(edits.Begin(design=studio.design(design), locked=given, label=label))
 
     def start_from_file(
         self, source: str | Path, settings: Mapping[str, Any] | None = None
     ) -> Node:
         """Begin with a file: a picture, .npy, .npz, .txt (``file.npz:3``), or ``test:3``, a digit.
 
-        Only its categories are kept in the session, not its name.
+        Its categories are kept in the session, and its class where the file or the digits say one
+        (see `label`); not its name.
 
         Args:
             source: the file.
@@ -91,11 +94,10 @@ class Session(Workspace):
         Raises:
             DataError: for a file that cannot be read or does not fit.
         """
-        return self.start(
-            files.read_design(
-                str(source), self.shape, self.num_categories, settings, self.tokenizer
-            )
+        design, label = files.read_labelled(
+            str(source), self.shape, self.num_categories, settings, self.tokenizer
         )
+        return self.start(design, label=label)
 
     def start_from_noise(self, n: int = 8, **settings: Any) -> list[Node]:
         """Begin with n designs that the kernel makes of noise.

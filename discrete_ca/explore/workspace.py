@@ -148,6 +148,23 @@ class Workspace:
             raise ValueError(f"{len(self.picked)} designs are picked; allowed: 1, or name the node")
         return self.picked[0]
 
+    def label(self, node: Where = None) -> int | None:
+        """The class that a design is of, to be told on: `variants(label=session.label())`.
+
+        That is the class its drawing was told or its example has; edits by hand leave it.
+
+        Args:
+            node: of which design; None for what is picked.
+
+        Returns:
+            None where the drawing was told none, or the example has none.
+        """
+        found = self.node(node)
+        while not hasattr(found.recipe.operation, "label") and found.parents:
+            found = self.tree[found.parents[0]]
+        label: int | None = getattr(found.recipe.operation, "label", None)
+        return label
+
     # -- standing and going -----------------------------------------------------------------------
 
     def pick(self, *nodes: int | Node, weights: Sequence[float] | None = None) -> Node:

@@ -26,6 +26,6 @@ def __getattr__(name: str) -> Any:
         raise ImportError(
             "the browser server needs fastapi and uvicorn: pip install 'discrete_ca[explore]'"
         ) from error
-    from discrete_ca.server import serving
+    from discrete_ca.server import examples, serving
 
-    return getattr(serving, name)
+    return getattr(examples if name == "read_examples" else serving, name)

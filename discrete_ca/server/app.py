@@ -26,6 +26,7 @@ from discrete_ca.explore import Node, Session, Studio, proposals
 from discrete_ca.explore.knobs import Tuner
 from discrete_ca.server import forms
 from discrete_ca.server.drawings import Drawings, news_of, status, words
+from discrete_ca.server.examples import Examples
 from discrete_ca.server.jobs import Busy, Desk
 from discrete_ca.server.medium import Medium, facts
 from discrete_ca.server.packing import nodes_of, packed, state_of
@@ -52,8 +53,7 @@ def create_app(
     studio: Studio,
     medium: Medium,
     name: str,
-    examples: Tensor | Sequence[Tensor] = (),
-    whose: str = "",
+    examples: Examples | None = None,
     desk: Desk | None = None,
 ) -> FastAPI:
     """The application, without the guard that stands before it (`safety.Guard`).
@@ -63,8 +63,7 @@ def create_app(
         studio: the kernel and its space, for what the page is told of them.
         medium: what designs are.
         name: of the run.
-        examples: designs of the run's data, to begin with.
-        whose: what they are, where they are not of the run's data.
+        examples: designs to begin with; None for none.
         desk: where drawings are handed in.
     """
     workers = Desk() if desk is None else desk
@@ -79,7 +78,7 @@ def create_app(
         title="discrete_ca explore", docs_url=None, redoc_url=None,
         openapi_url="/api/openapi.json", lifespan=lifespan,
     )  # fmt: skip
-    served = Served(shelf, studio, medium, name, examples, whose, workers)
+    served = Served(shelf, studio, medium, name, examples or Examples(), workers)
     app.include_router(served.router())
     app.mount("/", StaticFiles(directory=str(static_folder()), html=True))
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -103,12 +102,11 @@ class Served:
         studio: Studio,
         medium: Medium,
         name: str,
-        examples: Tensor | Sequence[Tensor],
-        whose: str,
+        examples: Examples,
         desk: Desk,
     ) -> None:
         self.shelf, self.studio, self.medium = shelf, studio, medium
-        self.name, self.examples, self.whose, self.desk = name, examples, whose, desk
+        self.name, self.examples, self.desk = name, examples, desk
         self.drawings = Drawings(shelf, studio, desk)
 
     def router(self) -> APIRouter:
@@ -148,18 +146,19 @@ class Served:
 
     def model(self) -> dict[str, Any]:
         """What is served: the kind of design, its shape, what can be set."""
-        return facts(self.name, self.studio, self.medium, self.examples, self.whose)
+        return facts(self.name, self.studio, self.medium, self.examples)
 
     def example(
         self,
         first: Annotated[int, InPath(ge=0, le=2**53)],
         count: Annotated[int, Query(ge=1, le=64)] = 24,
     ) -> dict[str, Any]:
-        """Designs of the run's data, from one on."""
-        found = [self.examples[i] for i in range(first, min(first + count, len(self.examples)))]
+        """Designs of the run's data, from one on, and their classes, null for one without."""
+        places = range(first, min(first + count, len(self.examples)))
         return {
             "first": first, "of": len(self.examples),
-            "designs": [packed(z, self.studio.num_categories) for z in found],
+            "designs": [packed(self.examples[i], self.studio.num_categories) for i in places],
+            "labels": [self.examples.label(i) for i in places],
         }  # fmt: skip
 
     def sessions(self) -> list[dict[str, Any]]:
@@ -185,7 +184,7 @@ class Served:
         with self.shelf.using(session_id) as entry, entry.lock:
             found = [node for node in entry.session.tree if node.id > after]
         return {
-            "nodes": nodes_of(found[:count], self.studio.num_categories),
+            "nodes": nodes_of(entry.session, found[:count]),
             "more": len(found) > count,
         }
 
@@ -194,12 +193,13 @@ class Served:
     def begin(self, session_id: Id, form: Annotated[forms.Begin, Body()]) -> dict[str, Any]:
         """Begin with a design: given, of the data, of a text, or blank."""
         shape, ways = self.studio.shape, (form.design, form.example, form.text)
+        label = None
         if sum(way is not None for way in ways) + form.blank != 1:
             raise ValueError("allowed: one of design, example, text, blank")
         if form.example is not None:
             if form.example >= len(self.examples):
                 raise ValueError(f"example was {form.example}; allowed: below {len(self.examples)}")
-            design = self.examples[form.example]
+            design, label = self.examples[form.example], self.examples.label(form.example)
         elif form.text is not None:
             design = self.medium.written(form.text, shape)
         elif form.design is not None:
@@ -207,7 +207,7 @@ class Served:
         else:
             design = torch.zeros(shape, dtype=torch.long)
         locked = self._mask(form.locked) | self.medium.padding(design)
-        return self._change(session_id, lambda session: [session.start(design, locked)])
+        return self._change(session_id, lambda session: [session.start(design, locked, label)])
 
     def paint(self, session_id: Id, form: Annotated[forms.Paint, Body()]) -> dict[str, Any]:
         """Give cells categories, and lock them where they are held."""

@@ -152,7 +152,7 @@ def news_of(entry: OpenSession, made: Sequence[Node]) -> dict[str, Any]:
     """New or changed nodes, and where the session stands."""
     session = entry.session
     return {
-        "nodes": nodes_of(made, session.num_categories),
+        "nodes": nodes_of(session, made),
         "state": state_of(session, entry.version),
     }
 

@@ -5,7 +5,6 @@ The one place where the server asks; everything else serves every kind alike.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ from discrete_ca.explore import Studio
 from discrete_ca.kernels import CategoricalNoiseKernel
 from discrete_ca.metrics import PitchCoding
 from discrete_ca.nn.embeddings import ConditionEmbedding
+from discrete_ca.server.examples import Examples
 
 _MOST_TOKENS = 1 << 16
 
@@ -106,9 +106,7 @@ class Medium:
         return found[:wanted]
 
 
-def facts(
-    name: str, studio: Studio, medium: Medium, examples: Sequence[Tensor] | Tensor, whose: str = ""
-) -> dict[str, Any]:
+def facts(name: str, studio: Studio, medium: Medium, examples: Examples) -> dict[str, Any]:
     """What the page has to know of a model."""
     kernel = studio.kernel
     labels = 0
@@ -123,11 +121,12 @@ def facts(
         "num_categories": studio.num_categories,
         "hold": studio.hold(None),
         "labels": labels,
+        "label_names": None if examples.label_names is None else list(examples.label_names),
         "guidance": labels > 0 and isinstance(kernel, CategoricalNoiseKernel),
         "metropolis": metropolis.refusal(kernel) is None,
         "starts_from_noise": bool(getattr(getattr(kernel, "corruption", None), "forgets", False)),
         "examples": len(examples),
-        "examples_of": whose or "the data",
+        "examples_of": examples.whose or "the data",
         "formats": list(medium.formats),
         "tokens": None if medium.tokens is None else list(medium.tokens),
         "pitches": None if medium.pitches is None else list(medium.pitches),

@@ -42,8 +42,8 @@ def packed_cells(cells: Tensor) -> str:
     return base64.b64encode(np.packbits(cells.numpy()).tobytes()).decode()
 
 
-def node_of(node: Node, num_categories: int) -> dict[str, Any]:
-    """A node for the page."""
+def node_of(session: Session, node: Node) -> dict[str, Any]:
+    """A node of a session for the page."""
     operation = node.recipe.operation
     settings = {
         field.name: value
@@ -55,6 +55,7 @@ def node_of(node: Node, num_categories: int) -> dict[str, Any]:
         "parents": list(node.parents),
         "operation": operation.name,
         "settings": settings,
+        "label": session.label(node),
         "batch": f"{node.recipe.seed}-{operation.name}",
         "place": node.place,
         "nfe": node.nfe,
@@ -62,14 +63,14 @@ def node_of(node: Node, num_categories: int) -> dict[str, Any]:
         "acceptance": node.recipe.acceptance,
         "stars": node.stars,
         "note": node.note,
-        "design": packed(node.design, num_categories),
+        "design": packed(node.design, session.num_categories),
         "locked": packed_cells(node.locked),
     }
 
 
-def nodes_of(nodes: Iterable[Node], num_categories: int) -> list[dict[str, Any]]:
-    """Nodes for the page."""
-    return [node_of(node, num_categories) for node in nodes]
+def nodes_of(session: Session, nodes: Iterable[Node]) -> list[dict[str, Any]]:
+    """Nodes of a session for the page."""
+    return [node_of(session, node) for node in nodes]
 
 
 def state_of(session: Session, version: int) -> dict[str, Any]:

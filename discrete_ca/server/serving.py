@@ -6,29 +6,26 @@ import contextlib
 import math
 import secrets
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from discrete_ca import data
-from discrete_ca.data.sources import array_file
-from discrete_ca.errors import ConfigError, DataError
+from discrete_ca.data import DiscreteData
+from discrete_ca.errors import ConfigError
 from discrete_ca.explore import Studio
-from discrete_ca.files import DIGITS
 from discrete_ca.metrics import PitchCoding
 from discrete_ca.runs import SavedRun
 from discrete_ca.server.app import create_app
+from discrete_ca.server.examples import Examples, own_examples
 from discrete_ca.server.medium import Medium
 from discrete_ca.server.safety import LOOPBACK, Guard
 from discrete_ca.server.shelf import Shelf
 
 _ANY = ("0.0.0.0", "::")
 _MOST_CONNECTIONS = 512
-_PADDED_LOOKED_AT = 10_000
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ def application(
     folder: str | Path,
     *,
     shape: tuple[int, ...] | None = None,
-    examples: Tensor | None = None,
+    examples: Tensor | DiscreteData | None = None,
     coding: PitchCoding | None = None,
     address: Address | None = None,
 ) -> Guard:
@@ -85,8 +82,8 @@ def application(
         name: of the run, for the page.
         folder: where sessions lie.
         shape: S, where the run does not say.
-        examples: designs to begin with, (N, *S); None for the run's own data where they are there,
-            else MNIST's digits where they fit.
+        examples: designs to begin with, (N, *S), or data, whose labels are their classes; None for
+            the run's own data where they are there, else MNIST's digits where they fit.
         coding: which pitch a category means, for designs that are voices (C, T).
         address: who may ask; None for this machine.
 
@@ -101,27 +98,14 @@ def application(
         raise ConfigError(f"run '{name}' does not say the shape of its data; pass --shape")
     studio = Studio(run.kernel.eval(), tuple(found), run.num_categories)
     medium = Medium.of(studio.shape, studio.num_categories, run.tokenizer, coding)
-    chosen, whose = (examples, "") if examples is not None else _own(run, studio)
+    chosen = (
+        own_examples(run, studio.shape, studio.num_categories)
+        if examples is None
+        else Examples.of(examples)
+    )
     shelf = Shelf(folder, run.kernel, studio.shape, studio.num_categories, run.tokenizer)
-    app = create_app(shelf, studio, medium, name, chosen, whose)
+    app = create_app(shelf, studio, medium, name, chosen)
     return Guard(app, place.hosts, place.token, most=_most_bytes(studio))
-
-
-def read_examples(source: str | Path, run: SavedRun) -> Tensor:
-    """Designs to begin with, from an array file (N, *S) that the operator names.
-
-    Raises:
-        DataError: for a file that cannot be read or does not fit.
-    """
-    values = array_file(Path(source), None, None).values
-    if run.shape is not None and tuple(values.shape[1:]) != run.shape:
-        raise DataError(f"designs have shape {tuple(values.shape[1:])}; allowed: {run.shape}")
-    if values.is_floating_point():
-        raise DataError(f"designs hold {values.dtype}; allowed: whole numbers")
-    found, most = values.long(), run.num_categories
-    if found.numel() and (int(found.min()) < 0 or (most is not None and int(found.max()) >= most)):
-        raise DataError(f"designs hold values outside 0 .. {(most or 0) - 1}")
-    return found
 
 
 def serve(app: Any, address: Address, tell: Callable[[str], None] = print) -> None:
@@ -150,30 +134,6 @@ def serve(app: Any, address: Address, tell: Callable[[str], None] = print) -> No
         tell(address.url(listening.getsockname()[1]))
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after its end
             uvicorn.Server(config).run(sockets=[listening])
-
-
-def _own(run: SavedRun, studio: Studio) -> tuple[Sequence[Tensor], str]:
-    """The run's own examples, those of a test split first, else MNIST's test digits where they fit.
-
-    With them what they are where they are not the run's.
-    """
-    for split in ("test", None):
-        own: Any = run.examples(split) if run.shape == studio.shape else None
-        if own is not None and len(found := _whole(own)):
-            return found, ""
-    name = DIGITS.get(studio.num_categories)
-    if name is None or studio.shape != (28, 28):
-        return (), ""
-    return data.load(name, split="test").states, "MNIST's test digits"  # type: ignore[return-value]
-
-
-def _whole(own: Any) -> Sequence[Tensor]:
-    """The examples that have no padding, which designs know nothing of: all, or the first ones."""
-    if own.present is None:
-        return own  # type: ignore[no-any-return]
-    rows = torch.arange(min(len(own), _PADDED_LOOKED_AT))
-    found: Sequence[Tensor] = own[rows[own.present[rows].flatten(1).all(1)]]
-    return found
 
 
 def _most_bytes(studio: Studio) -> int:

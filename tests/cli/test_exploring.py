@@ -94,14 +94,34 @@ def test_designs_to_begin_with_are_the_runs_own_where_they_are_there(tmp_path):
         app = server.application(SavedRun(kernel, shape, 2, about), "run", folder)
         with TestClient(app, base_url="http://127.0.0.1") as client:
             found = client.get("/api/model").json()
+            labels.append(client.get("/api/examples/0?count=2").json()["labels"])
             return found["examples"], found["examples_of"]
+
+    labels = []
 
     np.save(tmp_path / "x.npy", np.arange(12).reshape(3, 4) % 2)
     own = str(tmp_path / "x.npy")
     assert facts((4,), own) == (3, "the data")
     assert facts((4,), str(tmp_path / "gone.npy")) == (0, "the data")
     present = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 1, 1]], dtype=bool)
-    np.savez(tmp_path / "padded.npz", states=np.arange(12).reshape(3, 4) % 2, present=present)
+    states = np.arange(12).reshape(3, 4) % 2
+    np.savez(tmp_path / "padded.npz", states=states, present=present, labels=[5, 6, 7])
     assert facts((4,), str(tmp_path / "padded.npz")) == (2, "the data")  # those without padding
+    assert labels == [[None, None], [], [5, 7]]
     assert facts((28, 28), own) == facts((28, 28), "") == (10_000, "MNIST's test digits")
+    assert labels[3:] == [[None, None]] * 2  # a digit is no class of other data
     assert facts((28, 28), "binarized_mnist") == (10_000, "the data")
+    assert labels[5] == [7, 2]
+
+
+def test_designs_of_a_file_bring_their_labels(tmp_path):
+    states = np.arange(12).reshape(3, 4) % 2
+    run = SavedRun(None, (4,), 2, {})
+    np.savez(tmp_path / "x.npz", states=states, labels=[2, 0, 1])
+    found = server.read_examples(tmp_path / "x.npz", run)
+    assert found.labels.tolist() == [2, 0, 1] and found[1].tolist() == [0, 1, 0, 1]
+    np.save(tmp_path / "x.npy", states)
+    assert server.read_examples(tmp_path / "x.npy", run).labels is None
+    np.savez(tmp_path / "x.npz", states=states, labels=[2, 0])
+    with pytest.raises(ValueError, match="labels have shape"):
+        server.read_examples(tmp_path / "x.npz", run)

@@ -4,12 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from discrete_ca import CategoricalNoiseKernel
-from discrete_ca.corruption import Uniform
+from discrete_ca import CategoricalNoiseKernel, corruption, nn
 from discrete_ca.data import Characters, load
 from discrete_ca.errors import ConfigError, DataError
 from discrete_ca.explore import Session
-from discrete_ca.nn import MLP
 from tests.explore.helpers import session_of
 
 
@@ -39,6 +37,39 @@ def test_starting_from_files(tmp_path):
         session.start_from_file(tmp_path / "bad.npy")
     assert "digit" not in str(session._record.tree.recipes())
     assert session.replay() == []
+
+
+def test_a_design_knows_its_class_and_no_draw_is_told_it_by_itself(tmp_path):
+    net = nn.MLP(2, 2, shape=(5,), width=8, num_classes=4)
+    session = Session(CategoricalNoiseKernel(net, corruption.Uniform(2)), (5,))
+    with pytest.raises(ValueError, match="0 designs are picked"):
+        session.label()
+    with pytest.raises(ValueError, match="label was -1"):
+        session.start([0] * 5, label=-1)
+    first = session.start([0, 1, 1, 0, 0], label=3)
+    locked = session.lock([True, False, False, False, False])
+    assert session.label(first) == session.label(locked) == session.label() == 3
+    (untold,) = session.variants(1, steps=1, node=locked)
+    assert untold.recipe.operation.label is None and session.label(untold) is None
+    (told,) = session.variants(1, steps=1, node=locked, label=session.label(locked))
+    assert session.label(told) == 3
+    assert session.label(session.start([0] * 5)) is None
+    session.save(tmp_path / "session")
+    again = Session.load(tmp_path / "session", session.studio.kernel)
+    assert [again.label(n) for n in again.tree] == [3, 3, None, 3, None] and again.replay() == []
+
+
+def test_files_say_the_class_of_a_design_where_they_hold_it(tmp_path):
+    session = session_of("uniform-2", (28, 28))
+    assert session.label(session.start_from_file("test:3")) == 0  # a nought
+    stranger = session.start_from_file("test:3", {"source": "garments.npz"})
+    assert session.label(stranger) is None
+    small = session_of("uniform-2", (3,))
+    np.savez(tmp_path / "x.npz", states=np.eye(3, dtype=int), labels=[5, -1, 7])
+    files = [f"{tmp_path}/x.npz:{i}" for i in range(3)]
+    assert [small.label(small.start_from_file(file)) for file in files] == [5, None, 7]
+    np.savez(tmp_path / "y.npz", states=np.eye(3, dtype=int), labels=[0.5, 1, 2])
+    assert small.label(small.start_from_file(f"{tmp_path}/y.npz:0")) is None
 
 
 @pytest.mark.parametrize(
@@ -76,7 +107,7 @@ def test_exports_that_are_refused(tmp_path):
 
 
 def test_texts_that_end_sooner_are_told_from_their_padding(tmp_path):
-    kernel = CategoricalNoiseKernel(MLP(3, 3, (4,), width=8), Uniform(3))
+    kernel = CategoricalNoiseKernel(nn.MLP(3, 3, (4,), width=8), corruption.Uniform(3))
     session = Session(kernel, (4,), tokenizer=Characters("ab", pad=True))
     session.start([0, 1, 1, 2])
     session.export(tmp_path / "x.npz")

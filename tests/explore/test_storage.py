@@ -55,6 +55,7 @@ def test_version_1_is_read_and_replayed_to_the_same_bytes():
     kernel = load_kernel(FIXTURE / "kernel")
     session = Session.load(FIXTURE / "session", kernel)
     assert len(session) == 29 and session[1].note == "the first" and session[3].stars == 4
+    assert session.label(1) is None  # which these files do not say
     used = {node.recipe.operation.name for node in session.tree}
     assert used == {
         "begin", "variants", "blend", "walk", "lock", "unlock", "paint", "inpaint", "noise",

@@ -14,7 +14,7 @@ import httpx
 from starlette.testclient import TestClient
 
 from discrete_ca import CategoricalNoiseKernel, corruption, nn
-from discrete_ca.data import Characters
+from discrete_ca.data import Characters, DiscreteData
 from discrete_ca.explore import Session, Studio
 from discrete_ca.metrics import PitchCoding
 from discrete_ca.server.app import create_app
@@ -274,6 +274,37 @@ def test_labels(tmp_path):
         assert node["settings"]["guidance"] == 1.5 and node["nfe"] == 2 * 2 * 3
         assert "changed" in visitor.do("expect", node=1, level=0.3, label=1, guidance=1).json()
     assert Session.load(tmp_path / visitor.id, told).replay() == []
+
+
+def test_an_example_of_labelled_data_knows_its_class(tmp_path):
+    told = kernel(num_classes=3)
+    states = torch.randint(0, 2, (4, 6, 5), generator=torch.Generator().manual_seed(0))
+    names = ("disc", "square", "star")
+    data = DiscreteData(states, 2, torch.tensor([2, 0, 1, 2]), label_names=names)
+    with TestClient(application(tmp_path, kernel=told, examples=data), base_url=ADDRESS) as client:
+        assert client.get("/api/model").json()["label_names"] == [*names]
+        assert client.get("/api/examples/1?count=2").json()["labels"] == [0, 1]
+        visitor = Visitor(client)
+        visitor.do("begin", example=3)
+        visitor.do("paint", node=1, cells=[0], values=[1])
+        made(visitor.do("variants", node=2, n=1, steps=1, label=0))
+        made(visitor.do("variants", node=2, n=1, steps=1))
+        visitor.do("lock", node=3, cells=[1])
+        visitor.do("begin", blank=True)
+        visitor.do("begin", design=states[0].flatten().tolist())
+        assert [each["label"] for each in visitor.nodes().values()] == [
+            2, 2, 0, None, 0, None, None,
+        ]  # fmt: skip
+    session = Session.load(tmp_path / visitor.id, told)
+    assert (session.label(2), session.label(5), session.label(4)) == (2, 0, None)
+    assert session.replay() == []
+
+
+def test_examples_without_labels_have_no_class(visitor):
+    assert visitor.client.get("/api/model").json()["label_names"] is None
+    found = visitor.client.get("/api/examples/3?count=9").json()
+    assert found["labels"] == [None, None] and len(found["designs"]) == 2
+    assert visitor.do("begin", example=0).json()["nodes"][0]["label"] is None
 
 
 def test_metropolis_steps_where_the_model_has_them(tmp_path):

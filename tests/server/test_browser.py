@@ -12,7 +12,7 @@ pytest.importorskip("fastapi")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: .[browser]")
 
 from discrete_ca import CategoricalNoiseKernel, corruption, nn  # noqa: E402
-from discrete_ca.data import Characters  # noqa: E402
+from discrete_ca.data import Characters, DiscreteData  # noqa: E402
 from discrete_ca.explore import Session  # noqa: E402
 from discrete_ca.metrics import PitchCoding  # noqa: E402
 from discrete_ca.server import Address  # noqa: E402
@@ -185,6 +185,82 @@ def test_steps_that_drift_are_refused_where_the_model_can(tmp_path, visit):
     masks = CategoricalNoiseKernel(nn.MLP(2, 3, shape=(6, 5), width=8), noise)
     page = visit(application(tmp_path / "other", kernel=masks))
     assert page.get_by_label("Refuse steps that drift").count() == 0
+
+
+def test_the_class_belongs_to_the_beginning(tmp_path, visit):
+    told = kernel(num_classes=3)
+    states = torch.randint(0, 2, (4, 6, 5), generator=torch.Generator().manual_seed(0))
+    names = ("disc", "square", "star")
+    data = DiscreteData(states, 2, torch.tensor([2, 0, 1, 2]), label_names=names)
+    page = visit(application(tmp_path, kernel=told, examples=data))
+    knob = page.get_by_label("Class", exact=True)
+
+    def begin(name):
+        if not page.locator("#begin-dialog").is_visible():
+            page.keyboard.press("n")
+        page.get_by_role("button", name=name).click()
+        expect(page.locator("#begin-dialog")).to_be_hidden()
+
+    def drawn_with(label):
+        with page.expect_request("**/variants") as sent:
+            page.locator("#variants").click()
+        assert sent.value.post_data_json["label"] == label
+        expect(page.locator("#results .card input")).to_have_count(8)
+
+    faces = page.locator("#examples .face")
+    expect(faces.nth(0)).to_have_attribute("title", "class star")
+    assert knob.input_value() == ""
+    begin("Example 0, class star")
+    expect(knob).to_have_value("2")
+    assert knob.locator("option").all_text_contents() == ["any", *names]
+    drawn_with(2)
+    page.locator("#results .face").nth(1).click()  # its own variants: the same beginning
+    expect(title(page)).to_have_text("Design 3")
+    assert knob.input_value() == "2"
+
+    knob.select_option("square")  # the person's choice stays, by hand, by undo and when loaded anew
+    drawn_with(1)
+    page.keyboard.press("z")
+    expect(title(page)).to_have_text("Design 1")
+    assert knob.input_value() == "1"
+    page.reload()
+    expect(page.locator("body[data-ready]")).to_be_attached()
+    expect(knob).to_have_value("1")
+
+    begin("Example 1, class disc")  # another beginning, and the way back to the first
+    expect(knob).to_have_value("0")
+    knob.select_option("any")
+    drawn_with(None)
+    begin("Example 3, class star")
+    expect(knob).to_have_value("2")
+    page.keyboard.press("z")
+    expect(knob).to_have_value("")
+    begin("A blank sheet")  # no class of its own: the last that the person chose
+    expect(title(page)).to_have_text("Design 28")
+    assert knob.input_value() == ""
+    knob.select_option("disc")
+    page.keyboard.press("z")
+    expect(knob).to_have_value("")
+    page.keyboard.press("y")
+    expect(knob).to_have_value("0")
+
+    begin("Example 3, class star")
+    page.keyboard.press("n")
+    with page.expect_request("**/noise") as sent:
+        page.get_by_role("button", name="New ones from noise, class disc").click()
+    assert sent.value.post_data_json["label"] == 0
+    expect(page.locator("#results-facts")).to_contain_text("8 by noise")
+    assert knob.input_value() == "2"  # of the example, which is still picked
+    page.locator("#results .face").nth(4).click()
+    expect(knob).to_have_value("0")
+
+    first = page.url
+    page.get_by_role("button", name="Sessions").click()
+    page.get_by_role("button", name="Start a new session").click()
+    begin("Example 2, class square")
+    expect(knob).to_have_value("1")
+    page.goto(first)
+    expect(knob).to_have_value("0")
 
 
 def test_a_phone(tmp_path, visit):

@@ -4,8 +4,8 @@ import * as api from "./api.js";
 import { design, percent } from "./arrays.js";
 import { called } from "./cards.js";
 import { $, colour, make, say } from "./dom.js";
-import { annealed } from "./knobs.js";
-import { change, create, open, path, picked, store } from "./store.js";
+import { annealed, knobs } from "./knobs.js";
+import { change, className, create, open, path, picked, store } from "./store.js";
 
 const KEYS = [
   ["V", "variants"], ["W", "walk"], ["I", "redraw what is marked, or all open"], ["B", "blend the ticked designs"],
@@ -46,8 +46,8 @@ export function begin() {
   if (store.model.starts_from_noise) {
     ways.push(make("button", { className: "primary", id: "from-noise", on: { click: () => {
       $("begin-dialog").close();
-      start("noise", annealed());
-    } } }, "New ones from noise"));
+      start("noise", annealed(knobs.own)); // not the class of the design that one leaves
+    } } }, `New ones from noise${knobs.own === null ? "" : `, class ${className(knobs.own)}`}`));
   }
   ways.push(make("button", { id: "from-blank", on: { click: () => beginWith({ blank: true }) } }, "A blank sheet"));
   if (store.model.kind === "image") {
@@ -77,8 +77,9 @@ async function examples(first) {
   $("examples").classList.toggle("long", grid.long);
   $("examples").replaceChildren(...found.designs.map((text, i) => {
     const shown = grid.face(design(text, store.model.num_categories));
+    const of = found.labels[i] === null ? "" : `class ${className(found.labels[i])}`;
     return make("button", {
-      className: "face", aria: { label: called(`Example ${first + i}`, shown) }, on: { click: () => beginWith({ example: first + i }) },
+      className: "face", title: of, aria: { label: called([`Example ${first + i}`, of].filter(Boolean).join(", "), shown) }, on: { click: () => beginWith({ example: first + i }) },
     }, shown);
   }));
 }

@@ -3,13 +3,14 @@
 import * as api from "./api.js";
 import { percent } from "./arrays.js";
 import { $, make, say } from "./dom.js";
-import { path, picked, store } from "./store.js";
+import { beginning, className, path, picked, store } from "./store.js";
 
 const STEPS = [1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200];
 const COUNTS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32];
 
-export const knobs = { level: 0.3, hold: null, steps: 20, n: 8, label: null, guidance: 0, metropolis: false };
+export const knobs = { level: 0.3, hold: null, steps: 20, n: 8, label: null, own: null, beginning: null, guidance: 0, metropolis: false };
 const controls = {};
+const chosen = new Map(); // classes that the person chose, by beginning
 
 function slider(name, title, low, high, { from = null, min = 0, max = 1, step = 0.01, format }) {
   const output = make("output", { id: `${name}-value` });
@@ -39,10 +40,10 @@ function slider(name, title, low, high, { from = null, min = 0, max = 1, step = 
 export function setUp() {
   const { model } = store;
   const kept = JSON.parse(localStorage.getItem("knobs") || "{}");
-  Object.assign(knobs, { hold: model.hold, label: null }, kept);
+  Object.assign(knobs, { hold: model.hold }, kept);
   if (model.hold === null) knobs.hold = null;
   else knobs.hold ??= model.hold;
-  if (!model.labels || knobs.label >= model.labels) knobs.label = null;
+  for (const name of ["label", "own"]) if (!(knobs[name] < model.labels)) knobs[name] = null;
   const two = (value) => value.toFixed(2);
   const found = [
     slider("level", "Level", "near", "far", { min: 0.02, format: two }),
@@ -52,11 +53,16 @@ export function setUp() {
   ].filter(Boolean);
   if (model.labels) {
     const select = make("select", { id: "label", on: { change: () => {
-      knobs.label = select.value === "" ? null : Number(select.value);
+      knobs.label = knobs.own = select.value === "" ? null : Number(select.value);
+      if (knobs.beginning) chosen.set(knobs.beginning, knobs.label);
       told();
       changed();
-    } } }, make("option", { value: "" }, "any"), ...Array.from({ length: model.labels }, (_, k) => make("option", { value: k }, String(k))));
-    select.value = knobs.label ?? "";
+    } } }, make("option", { value: "" }, "any"), ...Array.from({ length: model.labels }, (_, k) => make("option", { value: k }, className(k))));
+    controls.label = { input: select, write(label) {
+      knobs.label = label;
+      select.value = label ?? "";
+      told();
+    } };
     found.push(make("div", { className: "knob" }, make("label", { htmlFor: "label" }, "Class"), select));
     if (model.guidance) found.push(slider("guidance", "Guidance", "as it is", "louder", { max: 5, step: 0.1, format: (g) => g.toFixed(1) }));
   }
@@ -81,9 +87,25 @@ function told() {
   if (controls.guidance) controls.guidance.input.disabled = knobs.label === null;
 }
 
+/**
+ * The class belongs to the beginning. Who comes to a design of another one (begun with, picked, by
+ * undo, in another session) finds the class that was chosen there, else the one that the design is
+ * of: an example's, so that its variants stay what it is. Where a design is of none, the class is
+ * the last that the person chose. Within a beginning it stays as it was set.
+ */
+export function follow() {
+  const node = picked();
+  const now = node && beginning(node);
+  if (!controls.label || now === knobs.beginning) return;
+  knobs.beginning = now;
+  const its = node?.label < store.model.labels ? node.label : null;
+  controls.label.write(chosen.has(now) ? chosen.get(now) : its ?? knobs.own);
+  keep();
+}
+
 /** What every chain is asked with. */
-const chain = () => ({
-  hold: knobs.hold, label: knobs.label, guidance: knobs.label === null ? 0 : knobs.guidance, metropolis: knobs.metropolis,
+const chain = (label = knobs.label) => ({
+  hold: knobs.hold, label, guidance: label === null ? 0 : knobs.guidance, metropolis: knobs.metropolis,
 });
 
 export function nudge(name, by) {
@@ -97,14 +119,16 @@ export function nudge(name, by) {
 /** What a run at one level is asked with. */
 export const near = () => ({ ...chain(), node: picked().id, level: knobs.level, steps: knobs.steps, n: knobs.n });
 /** What a run through falling levels is asked with. */
-export const annealed = () => ({ ...chain(), n: knobs.n, moves: Math.max(12, Math.min(64, knobs.steps)) });
+export const annealed = (label) => ({ ...chain(label), n: knobs.n, moves: Math.max(12, Math.min(64, knobs.steps)) });
 
 let waiting;
 let asked = "";
 let asking = null;
 
+const keep = () => localStorage.setItem("knobs", JSON.stringify(knobs));
+
 function changed() {
-  localStorage.setItem("knobs", JSON.stringify(knobs));
+  keep();
   expect();
 }
 
@@ -183,7 +207,7 @@ async function aim() {
     if (controls.hold && found.hold !== null) controls.hold.write(found.hold);
     asked = keyOf(node);
     expected(found.changed);
-    localStorage.setItem("knobs", JSON.stringify(knobs));
+    keep();
   } catch (error) {
     say(error.message, true);
     resume();

@@ -268,6 +268,7 @@ function render() {
   $("hint").hidden = Boolean(node);
   cards.render();
   tree.render();
+  knobs.follow();
   if (!store.drawing) knobs.expect();
 }
 

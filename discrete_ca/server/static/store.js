@@ -21,6 +21,16 @@ export const tell = () => listeners.forEach((listener) => listener());
 export const path = (rest) => `sessions/${store.id}${rest}`;
 export const picked = () => store.nodes.get(store.state.picked[0]) || null;
 
+/** What a class is called. */
+export const className = (label) => store.model.label_names?.[label] ?? String(label);
+
+/** Which beginning a design goes back to, by first parents; what one drawing made from noise is one beginning. */
+export function beginning(node) {
+  let root = node;
+  while (store.nodes.has(root.parents[0])) root = store.nodes.get(root.parents[0]);
+  return `${store.id}/${root.batch}`;
+}
+
 const sites = () => store.model.shape.reduce((a, b) => a * b, 1);
 
 function take(node) {
