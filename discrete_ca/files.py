@@ -19,7 +19,7 @@ from discrete_ca.data.continuous import as_numbers
 from discrete_ca.data.images import SUFFIXES as PICTURES
 from discrete_ca.data.images import pixels
 from discrete_ca.data.loading import POINTS
-from discrete_ca.data.sources import array_file, reading
+from discrete_ca.data.sources import PRESENT_KEY, array_file, reading
 from discrete_ca.data.text import TEXTS
 from discrete_ca.errors import ConfigError, DataError
 
@@ -75,12 +75,14 @@ def write(
     num_categories: int | None,
     columns: int = 8,
     tokenizer: Tokenizer | None = None,
+    present: Tensor | None = None,
 ) -> None:
     r"""Write states (N, *S) in the format of the suffix.
 
     .npz and .npy hold integers (floats, where there are no categories), .txt one example a line (as
     text where there is a tokenizer, line breaks written as \n), .png a grid, .gif one frame an
-    example.
+    example. .npz alone keeps which sites are data and not padding, `present` of shape S or
+    (N, *S), as an array of that name.
     """
     num_categories = 2 if num_categories is None else num_categories  # floats are drawn by value
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +102,10 @@ def write(
             if suffix == ".npy":
                 np.save(file, z.numpy())
             else:
-                np.savez_compressed(file, states=z.numpy())
+                arrays: dict[str, Any] = {"states": z.numpy()}
+                if present is not None:
+                    arrays[PRESENT_KEY] = present.expand(z.shape).numpy()
+                np.savez_compressed(file, **arrays)
 
 
 def read_design(

@@ -42,7 +42,9 @@ def sample(
         count: number of samples, N.
         shape: S.
         moves: T, moves between levels.
-        correctors: c, equal-level steps after each move.
+        correctors: c, equal-level steps after each move: 65 evaluations a sample unless said.
+            `discrete-ca` has 3, since what it writes and measures is drawn once (129 evaluations,
+            as in the demo). Which is better at equal cost depends on the kernel.
         levels: the T + 1 levels, the first 1; some may be above the one before. None for
             `cosine_levels`.
         lowest: the last level, where `levels` is None.
@@ -122,7 +124,7 @@ def inpaint(
         mask: boolean, shape S; True = generate this site.
         n: how many completions.
         moves: T, moves between levels.
-        correctors: c, equal-level steps after each move.
+        correctors: c, equal-level steps after each move; 1 unless said, as of `sample`.
         levels: the T + 1 levels, the first 1; some may be above the one before. None for
             `cosine_levels`.
         lowest: the last level, where `levels` is None.

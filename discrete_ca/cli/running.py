@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,28 @@ from discrete_ca.kernels import CategoricalNoiseKernel, TransitionKernel
 from discrete_ca.metrics import PitchCoding
 
 
+def guided(kernel: TransitionKernel, guidance: float, told: bool, untold: str) -> TransitionKernel:
+    """The kernel guided by its label, or as it is at guidance 0.
+
+    Args:
+        kernel: the kernel.
+        guidance: g.
+        told: whether the chain tells it a label.
+        untold: what to say where it does not.
+
+    Raises:
+        ConfigError: for guidance without a label, or of a kernel that is not categorical.
+    """
+    if guidance == 0:
+        return kernel
+    if not (told and isinstance(kernel, CategoricalNoiseKernel)):
+        raise ConfigError(
+            f"guidance was {guidance}; allowed: 0 {untold}, and with kernels other than the "
+            "categorical one"
+        )
+    return kernel.guided(guidance)
+
+
 @dataclass(frozen=True)
 class _Running:
     """What every command that runs a chain takes."""
@@ -27,8 +50,9 @@ class _Running:
     run: Place
     """A run's folder, one that save_pretrained wrote, or user/name on the Hub."""
     out: Path | None = None
-    """Where the result goes: .npz, .npy, .txt (a line an example), .png (a grid), .gif or, of
-    music, .mid; out.png, out.mid or out.txt unless said. A file that is there is replaced."""
+    """Where the result goes: .npz (which alone keeps what is padding), .npy, .txt (a line an
+    example), .png (a grid), .gif or, of music, .mid; out.png, out.mid or out.txt unless said. A
+    file that is there is replaced."""
     seed: int = 0
     """Seeds every draw."""
     hold: float | None = None
@@ -71,21 +95,23 @@ class _Running:
             if given is not None and out.resolve() == Path(files.split_index(given)[0]).resolve():
                 raise ConfigError(f"out was {out}, which is read; allowed: another file")
         settings = saved.about.get("config", {}).get("data", {})
-        kernel = self._guided(saved.kernel).to(best_device())
+        told = self.label is not None
+        kernel = guided(saved.kernel, self.guidance, told, "without --label").to(best_device())
         return Opened(saved, kernel, shape, out, settings, coding)
 
-    def _guided(self, kernel: TransitionKernel) -> TransitionKernel:
-        if self.guidance == 0:
-            return kernel
-        if self.label is None or not isinstance(kernel, CategoricalNoiseKernel):
-            raise ConfigError(
-                f"guidance was {self.guidance}; allowed: 0 without --label, and with kernels other "
-                "than the categorical one"
-            )
-        return kernel.guided(self.guidance)
+    def write(
+        self, run: Opened, chain: Callable[..., Any], *given: Any, present: Tensor | None,
+        **settings: Any,
+    ) -> Tensor:  # fmt: skip
+        """Run a chain, write what it drew and say what it cost.
 
-    def write(self, run: Opened, chain: Callable[..., Any], *given: Any, **settings: Any) -> Tensor:
-        """Run a chain, write what it drew and say what it cost."""
+        Args:
+            run: what is run.
+            chain: the chain.
+            given: what it takes.
+            present: which sites of what it draws are data, of shape S or (N, *S); None for all.
+            settings: what else it takes.
+        """
         begun = time.monotonic()
         z: Tensor
         z, info = chain(
@@ -95,7 +121,7 @@ class _Running:
         z = z.cpu()
         exporting.export(
             run.out, z, run.num_categories, tokenizer=run.tokenizer,
-            pitches=None if run.coding is None else run.coding.pitches,
+            pitches=None if run.coding is None else run.coding.pitches, present=present,
         )  # fmt: skip
         console.print(
             f"{len(z)} written to {run.out}: {info.nfe} network evaluations each, "
@@ -136,8 +162,10 @@ class Opened:
         """What makes text of its states."""
         return self.saved.tokenizer
 
-    def design(self, source: str) -> Tensor:
-        """A design: an example of the run's data, or what is read as they were.
+    def design(self, source: str) -> tuple[Tensor, Tensor | None]:
+        """A design, and which of its sites are data and not padding; None for all.
+
+        It is an example of the run's data, or what is read as they were.
 
         Raises:
             DataError: for an index that is out of range, and as `files.read_design`.
@@ -148,17 +176,14 @@ class Opened:
         if own is not None and tuple(own.shape) == self.shape:
             if place >= len(own):
                 raise DataError(f"design '{source}': allowed: an index below {len(own)}")
-            return own[torch.tensor([place])][0]
+            row, present = torch.tensor([place]), getattr(own, "present", None)
+            return own[row][0], None if present is None else present[row][0]
         z = files.read_design(
             source, self.shape, self.num_categories, self.settings, self.tokenizer
         )
         if of_split and own is None:
             console.print(f"{source} is a digit of MNIST's: the run's data have no '{name}' here.")
-        return z
-
-    def present(self, source: str, z: Tensor) -> Tensor | None:
-        """Which sites of a design are data and not padding; None for all."""
-        return files.padding(source, z, self.tokenizer)
+        return z, files.padding(source, z, self.tokenizer)
 
 
 @dataclass(frozen=True)
@@ -170,7 +195,8 @@ class Sample(_Running):
     moves: int = 32
     """T, moves between levels."""
     correctors: int = 3
-    """c, equal-level steps after each move."""
+    """c, equal-level steps after each move. In Python 1 unless said, at half the cost: here a
+    result is drawn once, as in the demo."""
 
     def __call__(self) -> None:
         """Do it."""
@@ -179,6 +205,7 @@ class Sample(_Running):
         self.write(
             run, chains.sample, self.count, run.shape,
             moves=self.moves, correctors=self.correctors, known=known,
+            present=None if known is None else known[0],
         )  # fmt: skip
 
 
@@ -206,11 +233,10 @@ class Variants(_OnDesign):
     def __call__(self) -> None:
         """Do it."""
         run = self.open([self.design])
-        z = run.design(self.design)
-        present = run.present(self.design, z)
+        z, present = run.design(self.design)
         found = self.write(
             run, chains.variants, z, self.count, level=self.level, steps=self.steps,
-            known=None if present is None else (present, z),
+            present=present, known=None if present is None else (present, z),
         )  # fmt: skip
         if run.num_categories is None:
             away = float((found - z).double().square().mean().sqrt())
@@ -235,15 +261,17 @@ class Inpaint(_OnDesign):
     moves: int = 32
     """T, moves between levels."""
     correctors: int = 3
-    """c, equal-level steps after each move."""
+    """c, equal-level steps after each move. In Python 1 unless said, at half the cost: here a
+    result is drawn once, as in the demo."""
 
     def __call__(self) -> None:
         """Do it."""
         run = self.open([self.design, self.mask])
-        mask, z = self.sites(run.shape), run.design(self.design)
+        mask = self.sites(run.shape)
+        z, present = run.design(self.design)
         self.write(
-            run, chains.inpaint, z, mask, n=self.count, moves=self.moves,
-            correctors=self.correctors, present=run.present(self.design, z),
+            run, partial(chains.inpaint, present=present), z, mask, n=self.count,
+            moves=self.moves, correctors=self.correctors, present=present,
         )  # fmt: skip
 
     def sites(self, shape: tuple[int, ...]) -> Tensor:

@@ -37,6 +37,7 @@ def export(
     *,
     tokenizer: Tokenizer | None = None,
     pitches: Callable[[Tensor], Tensor] | None = None,
+    present: Tensor | None = None,
     **settings: float,
 ) -> None:
     """Write designs (N, *S) in the format of the suffix.
@@ -52,6 +53,8 @@ def export(
         tokenizer: makes text of them, for .txt.
         pitches: of music, categories to MIDI pitches with negative ones for rests; None where they
             are MIDI pitches already.
+        present: which sites are data and not padding, boolean, of shape S or (N, *S), which .npz
+            keeps; None where nothing pads. What a tokenizer pads with is none.
         settings: for .mid, `steps_a_beat`, `beats_a_minute` and `velocity`.
 
     Raises:
@@ -77,4 +80,6 @@ def export(
         raise ConfigError(f"{', '.join(settings)} was given for {place}; allowed with .mid alone")
     if pitches is not None and place.suffix.lower() in files.DRAWN and len(shape) == 2:
         designs, num_categories = drawing.rolls(pitches(designs)), drawing.LIGHT
-    files.write(place, designs, num_categories, tokenizer=tokenizer)
+    if present is not None and tokenizer is not None and tokenizer.pad is not None:
+        present = present & (designs != tokenizer.pad)  # a chain may end a row sooner
+    files.write(place, designs, num_categories, tokenizer=tokenizer, present=present)

@@ -358,9 +358,11 @@ class Session(Workspace):
         chosen = self.picked if nodes is None else [self.node(node) for node in nodes]
         if not chosen:
             raise ValueError("nodes was empty; allowed: at least one design")
+        designs = torch.stack([node.design for node in chosen])
+        pad = None if self.tokenizer is None else self.tokenizer.pad
         exporting.export(
-            path, torch.stack([node.design for node in chosen]), self.num_categories,
-            tokenizer=self.tokenizer, pitches=pitches, **settings,
+            path, designs, self.num_categories, tokenizer=self.tokenizer, pitches=pitches,
+            present=None if pad is None else designs != pad, **settings,
         )  # fmt: skip
 
     # -- helpers ----------------------------------------------------------------------------------

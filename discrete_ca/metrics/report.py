@@ -16,6 +16,8 @@ class Measure(NamedTuple):
     """How it is written, as `format` takes it."""
     real: str = ""
     """Name of the same measure taken on real data; "" for the name with _floor behind it."""
+    of_real: bool = False
+    """Taken on real data alone."""
 
 
 _FLOOR = "_floor"
@@ -27,7 +29,7 @@ MEASURES = {
     "class_entropy": Measure(f"class entropy (nats, even = {math.log(10):.3f})", ".3f"),
     "frechet_distance": Measure("Frechet distance to the test set (judge's features)", ".2f"),
     "frechet_distance_stratified": Measure(
-        "the same of real ones, classes as even (mean of 5)", ".2f"
+        "the same, classes as even as the samples' (mean of 5)", ".2f", of_real=True
     ),
     "mmd_hamming": Measure("MMD^2, exp(-Hamming distance / its median)", ".2e"),
     "mmd_gaussian": Measure("MMD^2, Gaussian, a tenth of the median distance", ".2e"),
@@ -84,7 +86,7 @@ def floor_name(name: str) -> str:
 
 
 def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """What each number is, the number, and the same for real data ("" for none).
+    """What each number is, the number, and the same for real data; "" where there is none.
 
     The order is the report's; a name that is not known stands as it is, and what is neither a
     number nor text is left out.
@@ -99,8 +101,9 @@ def rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         if name in beside or not isinstance(value, int | float | str):
             continue
         measure = MEASURES.get(name, Measure(name.replace("_", " "), ""))
-        real = report.get(floor_name(name))
-        found.append((measure.text, _written(value, measure.spec), _written(real, measure.spec)))
+        both = (None, value) if measure.of_real else (value, report.get(floor_name(name)))
+        drawn, real = (_written(each, measure.spec) for each in both)
+        found.append((measure.text, drawn, real))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from discrete_ca.hub import RUN_FILE
 from discrete_ca.runs.build import build_kernel, build_schedule
-from discrete_ca.runs.config import DataConfig, KernelConfig, NetConfig, RecipeConfig, RunConfig
+from discrete_ca.runs.config import KernelConfig, NetConfig, RecipeConfig, RunConfig
 from discrete_ca.runs.folder import (
     SavedRun,
     describe,
@@ -14,6 +14,7 @@ from discrete_ca.runs.folder import (
 from discrete_ca.runs.measuring import Comparison, build_comparison
 from discrete_ca.runs.recipes import recipes
 from discrete_ca.runs.sharing import push_run, write_shared
+from discrete_ca.runs.source import DataConfig
 from discrete_ca.runs.watching import build_observers
 from discrete_ca.serialization import MODEL
 

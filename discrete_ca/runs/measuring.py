@@ -15,8 +15,9 @@ from discrete_ca.data import StreamedData
 from discrete_ca.data.loading import NAMES
 from discrete_ca.errors import ConfigError, DataError, unknown_name
 from discrete_ca.metrics import Measures, PitchCoding
-from discrete_ca.runs.config import DataConfig, RunConfig
+from discrete_ca.runs.config import RunConfig
 from discrete_ca.runs.folder import SavedRun
+from discrete_ca.runs.source import DataConfig
 
 _DIGITS = "binarized_mnist"
 _VOICES, _PITCHES = 4, 24  # fewer categories are hardly the pitches of four voices

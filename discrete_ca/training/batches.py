@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -15,6 +16,8 @@ from discrete_ca import draws
 from discrete_ca.data.mapped import MappedData
 from discrete_ca.errors import ConfigError, DataError
 from discrete_ca.orders import Order
+
+log = logging.getLogger(__name__)
 
 
 class Batch(NamedTuple):
@@ -64,9 +67,11 @@ class Batches:
     """``batches(step)`` is the same `Batch` for a seed and step whatever came before.
 
     A tensor (N, *S) or a data set is gone through in a new order each epoch, the incomplete last
-    batch dropped. A stream is cut into blocks of whole batches, about its `buffer` examples each,
-    and each block is put in an order of its own; nothing is dropped. A function
-    (count, generator) -> z, (z, label) or (z, label, present), is called for each batch.
+    batch dropped. Where a batch is larger than the data, each example comes in it as often as any
+    other, or once more; an objective draws a level and noise for each. A stream is cut into blocks
+    of whole batches, about its `buffer` examples each, and each block is put in an order of its
+    own; nothing is dropped. A function (count, generator) -> z, (z, label) or (z, label, present),
+    is called for each batch.
 
     Args:
         source: where the examples come from.
@@ -77,7 +82,7 @@ class Batches:
         block: batches a block of a stream has; 0 for other sources.
 
     Raises:
-        DataError: for fewer examples than one batch.
+        DataError: for no examples.
 
     Example:
         >>> batches = Batches(torch.arange(6).reshape(6, 1), 4, seed=0)
@@ -102,13 +107,8 @@ class Batches:
         self.source, self.size, self.seed = source, size, seed
         self.block = max(1, source.buffer // size) if isinstance(source, Streamed) else 0
         self._order = lru_cache(maxsize=2)(self._new_order)  # two: threads meet at a boundary
-        if isinstance(source, Tensor | Indexed) and len(source) < size:
-            windows = ", or shorter windows of text (--data.length)"
-            raise DataError(
-                f"data has {len(source)} examples; allowed: at least batch_size = {size}: set a "
-                f"smaller one (--train.batch-size)"
-                f"{windows if getattr(source, 'tokenizer', None) is not None else ''}"
-            )
+        if isinstance(source, Tensor | Indexed):
+            _look_at_number(len(source), size, getattr(source, "tokenizer", None) is not None)
 
     def _new_order(self, number: int) -> Order:
         """The order of an epoch, or of a block of a stream."""
@@ -145,10 +145,11 @@ class Batches:
             key = (step,) if count == 1 else (step, index)
             found = source(size, draws.keyed(self.seed, "data", *key))
             return Batch(found) if isinstance(found, Tensor) else Batch(*found)
-        whole = self.block or len(source) // self.size  # type: ignore[arg-type]
+        whole = self.block or max(1, len(source) // self.size)  # type: ignore[arg-type]
         number, place = divmod(step, whole)
         first = place * self.size + index * size
-        rows = self._order(number)(torch.arange(first, first + size))
+        order = self._order(number)
+        rows = order(torch.arange(first, first + size) % order.length)  # again, where few
         if isinstance(source, Streamed):
             states, labels = self.read_block(number)
             z, present = states[rows].long(), None
@@ -177,3 +178,16 @@ class Batches:
         """Take what `state` gave."""
         if isinstance(self.source, Streamed) and state:
             self.source.restore(state)
+
+
+def _look_at_number(count: int, size: int, text: bool) -> None:
+    """Refuse no examples, and warn of fewer than a batch."""
+    if count == 0:
+        raise DataError("data has 0 examples; allowed: at least one")
+    if count < size:
+        windows = ", and shorter windows of text (--data.length) are more" if text else ""
+        log.warning(
+            f"the data have {count} examples, fewer than batch_size = {size}: a step goes through "
+            f"them {size / count:.3g} times, at other levels and noise; batch_size = {count} "
+            f"(--train.batch-size) is once{windows}"
+        )

@@ -21,7 +21,8 @@ class TrainConfig:
     Args:
         steps: optimizer steps in all.
         minutes: wall-clock minutes in all; exactly one of the two.
-        batch_size: examples a step, B.
+        batch_size: examples a step, B; data of fewer are gone through several times a step, each
+            time at other levels and noise.
         learning_rate: peak of AdamW's rate, times the phase's own factor.
         final_learning_rate: where the cosine ends, as a share of the peak.
         warmup: steps of linear warm-up at the start and after each change of the trained part.

@@ -54,7 +54,7 @@ class Trainer:
         ConfigError: for an objective that is none, a phase that trains a part which the kernel does
             not have or asks what it cannot learn (`Objective.check`), for what needs a folder
             without one, and a batch that cannot be cut into its parts.
-        DataError: for data that are no source of batches, or fewer than one.
+        DataError: for data that are no source of batches, or none.
 
     Example:
         >>> import torch

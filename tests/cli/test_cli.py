@@ -247,10 +247,6 @@ REFUSED = [
     (("eval", "{place}/images", "--split", "train"), "which the run was trained on"),
     (("eval", "{place}/images", "--samples", "3"), "samples was 3; allowed: a whole number >= 4"),
     (("train", "{place}/images", *FAST), "holds a finished run; allowed: a new folder (in Python"),
-    (
-        ("train", "{place}/new", "--data", "{place}/tokens.npy", "--train.steps", "4"),
-        "at least batch_size = 64: set a smaller one (--train.batch-size)",
-    ),
     (("train", "{place}/new", "--config", "{place}/none.toml"), "none.toml' cannot be read"),
     (("train", "{place}/new", "--config"), "--config was given without a file"),
     (("train", "{place}/new", "--data", "binarised_mnist"), "did you mean 'binarized_mnist'"),
@@ -411,6 +407,29 @@ def test_exact_refuses_kernels_that_are_told_labels(tmp_path, capsys):
     assert "guidance was 2.0; allowed: 0 without --label" in capsys.readouterr().err
     assert run(*guided, "--label", 1, "--correctors", 1) == 0
     assert "18 network evaluations each" in capsys.readouterr().out
+
+
+def test_eval_measures_guided_samples(place, tmp_path, capsys):
+    rows = np.random.default_rng(0).integers(0, 3, (40, 4))
+    np.savez(tmp_path / "x.npz", states=rows, labels=np.arange(40) % 2)
+    folder = tmp_path / "run"
+    assert run("train", folder, "--data", tmp_path / "x.npz", "--net.labels", *FAST) == 0
+    words = ("--samples", 20, "--moves", 4, "--correctors", 1)
+    found = {}
+    for guidance in (0, 3):
+        assert run("eval", folder, *words, "--guidance", guidance) == 0
+        found[guidance] = json.loads((folder / "eval.json").read_text())
+    assert "guidance by the labels, g" in capsys.readouterr().out
+    assert found[3]["nfe"] == 2 * found[0]["nfe"] == 18
+    assert found[3]["guidance"] == 3 and "guidance" not in found[0]
+    assert found[3]["divergence_2"] != found[0]["divergence_2"]  # they are other samples
+    assert found[3]["divergence_2_floor"] == found[0]["divergence_2_floor"]
+    kept = (folder / "eval.json").read_bytes()
+    assert run("eval", folder, *words, "--guidance", -1) == 2
+    assert "guidance was -1.0; allowed: a number >= 0" in capsys.readouterr().err
+    assert (folder / "eval.json").read_bytes() == kept
+    assert run("eval", place / "sequences", *words, "--guidance", 2) == 2
+    assert "guidance was 2.0; allowed: 0 where no label is told" in capsys.readouterr().err
 
 
 def test_recipes_are_listed_and_taken_by_name(tmp_path, capsys):

@@ -27,6 +27,17 @@ def test_a_run_is_loaded_like_the_kernel_in_it(tmp_path, monkeypatch):
     assert found[0] and found[0] == found[1] == found[2]
 
 
+def test_a_few_files_are_trained_on_with_the_default_batch(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", np.random.default_rng(0).integers(0, 2, (6, 5)))
+    assert run("train", "run", "--data", "x.npy", "--train.steps", 2, "--net.width", 8) == 0
+    assert "the data have 6 examples, fewer than batch_size = 64" in caplog.text
+    settings = json.loads((tmp_path / "run/settings.json").read_text(encoding="utf-8"))
+    assert settings["train"]["batch_size"] == 64
+    about = json.loads((tmp_path / "run/run.json").read_text(encoding="utf-8"))
+    assert about["config"]["train"]["batch_size"] == 64 and about["training"]["steps"] == 2
+
+
 def test_own_noise_in_the_folder_is_found_again(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", [path for path in sys.path if path])

@@ -31,6 +31,7 @@ def test_lines_of_text(tmp_path, monkeypatch, capsys):
     assert run("variants", "run", "--design", "names.txt:1", "--out", "out.npz") == 0
     near, pad = np.load("out.npz")["states"], about["data"]["num_categories"] - 1
     assert (near[:, 5:] == pad).all()
+    assert (load("out.npz").present.numpy() == (near != pad)).all()  # what pads is known again
     assert run("inpaint", "run", "--design", "names.txt:1", "--span", 1, 3, *FEW) == 0
     assert all(line[0] == "g" for line in (tmp_path / "out.txt").read_text().splitlines())
     assert run("inpaint", "run", "--design", "names.txt:1", "--span", 4, 7, *FEW) == 2
@@ -58,6 +59,21 @@ def test_arrays_with_a_mask(tmp_path, monkeypatch, capsys):
     assert (np.load("out.npy")[:, 5:] == 0).all()
     assert run("inpaint", "run", "--design", design, "--span", 0, 8, *FEW) == 2
     assert "mask has 3 sites of padding" in capsys.readouterr().err
+    own = f"train:{place}"  # the run's own example pads as it does in its file
+    assert run("inpaint", "run", "--design", own, "--span", 4, 6, *FEW) == 2
+    assert "mask has 1 sites of padding" in capsys.readouterr().err
+    assert run("sample", "run", "--count", 20, *FEW, "--out", "out.npz") == 0
+    again = load("out.npz")  # reads as the data did
+    assert (again[:].numpy() == drawn).all() and not again.present.all()
+    lengths = again.present.sum(1)
+    assert (again.present == (np.arange(8) < lengths.numpy()[:, None])).all()
+    assert (again[:][~again.present] == 0).all() and {*lengths.tolist()} <= {*present.sum(1)}
+    row = int((lengths < 8).int().argmax())
+    words = ("--design", f"out.npz:{row}", "--out", "near.npz")
+    assert run("variants", "run", *words, "--level", 0.9, "--count", 3) == 0
+    assert (load("near.npz").present == again.present[row]).all()
+    assert run("inpaint", "run", *words, "--span", 0, 1, *FEW) == 0
+    assert (load("near.npz").present == again.present[row]).all()
     np.savez("rows.npz", states=states)
     assert run("sample", "run", "--count", 2, *FEW) == 2
     assert "no padding any more" in capsys.readouterr().err

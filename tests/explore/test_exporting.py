@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from discrete_ca.data import Characters
+from discrete_ca.data import Characters, load
 from discrete_ca.errors import ConfigError
 from discrete_ca.explore.exporting import export
 from discrete_ca.explore.midi import midi_bytes
@@ -17,6 +17,17 @@ def test_designs_are_played_one_after_another(tmp_path):
     assert (tmp_path / "x.mid").read_bytes() == want
     export(tmp_path / "x.MIDI", designs[:, 0] - 60, 8, pitches=lambda z: z + 60)
     assert (tmp_path / "x.MIDI").read_bytes() == midi_bytes(torch.tensor([60, 62, 64, 65]))
+
+
+def test_arrays_keep_what_pads(tmp_path):
+    designs, place = torch.tensor([[0, 1, 2], [1, 2, 2]]), tmp_path / "x.npz"
+    export(place, designs, 3)
+    assert load(place).present is None  # nothing was said of padding
+    export(place, designs, 3, present=torch.tensor([True, True, False]))
+    assert load(place).present.tolist() == [[True, True, False]] * 2
+    words = Characters("ab", pad=True)  # the chain itself ended the second row sooner
+    export(place, designs, 3, tokenizer=words, present=torch.tensor([True, True, False]))
+    assert load(place).present.tolist() == [[True, True, False], [True, False, False]]
 
 
 def test_text_film_and_picture(tmp_path):

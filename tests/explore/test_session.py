@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from discrete_ca import CategoricalNoiseKernel, corruption, nn
+from discrete_ca.data import Characters, load
 from discrete_ca.errors import ConfigError, DataError
 from discrete_ca.explore import Session
 from tests.explore.helpers import session_of
@@ -103,6 +104,14 @@ def test_exports_that_are_refused(tmp_path):
         flat.start([0, 1, 2, 3])
         flat.export(tmp_path / "x.gif")
     assert [*tmp_path.iterdir()] == []
+
+
+def test_texts_that_end_sooner_are_told_from_their_padding(tmp_path):
+    kernel = CategoricalNoiseKernel(nn.MLP(3, 3, (4,), width=8), corruption.Uniform(3))
+    session = Session(kernel, (4,), tokenizer=Characters("ab", pad=True))
+    session.start([0, 1, 1, 2])
+    session.export(tmp_path / "x.npz")
+    assert load(tmp_path / "x.npz").present.tolist() == [[True, True, True, False]]
 
 
 def test_a_piano_roll_is_played(tmp_path):

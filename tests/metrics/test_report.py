@@ -18,6 +18,15 @@ def test_numbers_stand_beside_those_of_real_data():
     ]
 
 
+def test_what_is_of_real_data_alone_stands_with_them():
+    report = {"frechet_distance": 1.5, "frechet_distance_floor": 0.3} | {
+        "frechet_distance_stratified": 0.204
+    }
+    assert rows(report)[1:] == [
+        ("the same, classes as even as the samples' (mean of 5)", "", "0.20")
+    ]
+
+
 def test_what_is_not_known_stands_as_it_is():
     report = {"my_share": 0.25, "done": True, "note": "x", "curve": [1, 2], "nfe": "many"}
     assert rows(report) == [

@@ -65,6 +65,29 @@ def test_parts_of_an_epoch_are_the_data_less_the_tail(name, size, count, more, e
         assert labels.dtype == torch.long and torch.equal(labels, z.squeeze(1))
 
 
+@pytest.mark.parametrize("name", SOURCES)
+@settings(max_examples=20, deadline=None)
+@given(n=st.integers(1, 9), more=st.integers(1, 20), step=st.integers(0, 50))
+def test_a_batch_larger_than_the_data_has_each_as_often_as_any_other(name, n, more, step):
+    size = 2 * (n + more)
+    batches = Batches(SOURCES[name](n), size, seed=1)
+    z, labels, _ = batches(step)
+    often = z.flatten().bincount(minlength=n)
+    assert len(z) == size == int(often.sum())
+    assert int(often.max()) - int(often.min()) <= 1
+    if name != "tensor":
+        assert torch.equal(labels, z.squeeze(1))
+    assert torch.equal(z, joined([batches.part(step, i, 2) for i in range(2)])[0])
+    assert torch.equal(z, Batches(SOURCES[name](n), size, seed=1)(step).z)
+
+
+def test_which_come_once_more_is_another_at_each_step():
+    batches = Batches(numbers(5), 6, seed=0)
+    often = torch.stack([batches(step).z.flatten().bincount(minlength=5) for step in range(400)])
+    assert (often.sum(1) == 6).all()
+    assert torch.allclose(often.double().mean(0), torch.full((5,), 1.2).double(), atol=0.08)
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     n=st.integers(1, 30), size=st.integers(1, 4), count=st.integers(1, 3), buffer=st.integers(1, 20)

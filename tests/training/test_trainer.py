@@ -447,8 +447,8 @@ def test_batches_go_through_the_data_once_an_epoch_with_their_labels():
     z, label, _ = Batches(lambda n, g: torch.rand(n, 2, generator=g), 3, seed=0)(7)
     assert z.shape == (3, 2) and label is None
     assert torch.equal(Batches(lambda n, g: torch.rand(n, 2, generator=g), 3, seed=0)(7)[0], z)
-    with pytest.raises(DataError, match="data has 4 examples; allowed: at least batch_size = 5"):
-        Batches(torch.zeros(4, 1), 5, seed=0)
+    with pytest.raises(DataError, match="data has 0 examples; allowed: at least one"):
+        Batches(torch.zeros(0, 1), 5, seed=0)
 
 
 def everything(trainer):
@@ -657,10 +657,23 @@ def test_arguments_in_the_wrong_order_are_refused():
         dca.Trainer(make_kernel(), DATA, dca.Denoising(), config())
 
 
-def test_text_shorter_than_a_batch_is_refused_with_what_to_do():
+def test_fewer_examples_than_a_batch_are_trained_on_with_a_note(caplog):
+    def told(data):
+        caplog.clear()
+        net = dca.nn.MLP(8, 8, shape=(8,), width=8)
+        kernel = dca.CategoricalNoiseKernel(net, dca.corruption.Uniform(8))
+        trainer = dca.Trainer(kernel, dca.Denoising(), data, config(steps=2)).fit()
+        assert trainer.step == 2 and trainer.config.batch_size == 16  # the setting stays
+        return [record.getMessage() for record in caplog.records]
+
     text = dca.data.load_text(["to be or not to be"], length=8)
-    with pytest.raises(DataError, match=r"batch_size = 16.*--train.batch-size.*--data.length"):
-        dca.Trainer(make_kernel(), dca.Denoising(), text, config())
+    (said,) = told(text)
+    assert f"have {len(text)} examples, fewer than batch_size = 16" in said
+    assert f"batch_size = {len(text)} (--train.batch-size) is once" in said
+    assert "windows of text (--data.length)" in said
+    (said,) = told(torch.zeros(15, 8, dtype=torch.long))
+    assert "goes through them 1.07 times" in said and "windows" not in said
+    assert told(torch.zeros(16, 8, dtype=torch.long)) == []
 
 
 def test_slow_runs_say_early_how_they_go(capsys, monkeypatch):
