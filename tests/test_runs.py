@@ -539,3 +539,23 @@ def test_the_best_weights_of_a_text_run_are_shared_with_its_tokenizer(tmp_path):
 def test_a_run_may_be_called_best(tmp_path):
     text_run(tmp_path / "best")
     assert runs.load_run(tmp_path / "best").shape == (5,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "noise", "asked", "found"),
+    [
+        ("categorical", "uniform", None, True),
+        ("categorical", "uniform", False, False),
+        ("categorical", "ordinal", None, False),
+        ("categorical", "ordinal", True, True),
+        ("categorical", "tokens", None, False),
+        ("autoregressive", "uniform", None, False),
+    ],
+)
+def test_evidence_is_added_under_uniform_noise_unless_said(kind, noise, asked, found):
+    kernel = runs.KernelConfig(kind=kind, corruption=noise, add_evidence=asked)
+    run = RunConfig(kernel=kernel)
+    assert run.resolved().kernel.add_evidence is found
+    if kind == "categorical":
+        examples = DiscreteData(torch.zeros(4, 5, dtype=torch.long), 3)
+        assert build_kernel(run, examples).add_evidence is found
