@@ -14,7 +14,7 @@ of the column.
 
 Settings (levels, remasking, divergence-free term, correctors; never a temperature) are those with
 the lowest distance of 100 samples at seed 100 from the networks of the largest budget, a choice for
-each sampler and NFE, up to 32 NFE; at more NFE the choice at 32 stands. The table is seed 0. Rows
+each sampler and NFE, up to 128 NFE; at more NFE the choice at 128 stands. The table is seed 0. Rows
 that are in the folder already are not measured again.
 
 Expected before measuring: at 8 NFE all are far from the floor and the uniform ones nearest, since
@@ -40,7 +40,7 @@ from benchmarks.peers.settings import Kernel, Sampler, Setting, chains, peers
 from benchmarks.peers.training import Job, fit
 
 NFES = (8, 32, 128, 512)
-TUNING_SEED, TUNING_COUNT, TUNING_MOST = 100, 100, 32
+TUNING_SEED, TUNING_COUNT, TUNING_MOST = 100, 100, 128
 
 
 def lacking(sampler: Sampler) -> str:
