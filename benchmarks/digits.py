@@ -27,6 +27,7 @@ chain at hold 0.8; at hold 0.5 plain chains lose ink still, and Metropolis steps
 from __future__ import annotations
 
 import argparse
+import hashlib
 import time
 from collections.abc import Iterator
 from itertools import product
@@ -93,6 +94,13 @@ def correlation(z: Tensor, first: Tensor, labels: Tensor) -> float:
     return float((a * b).sum() / (a.square().sum() * b.square().sum()).sqrt())
 
 
+def fingerprint(kernel: CategoricalNoiseKernel) -> str:
+    """Of a kernel's weights: a run that was trained anew has other rows."""
+    weights = kernel.state_dict()
+    joined = b"".join(weights[name].numpy().tobytes() for name in sorted(weights))
+    return hashlib.sha256(joined).hexdigest()[:16]
+
+
 class Bench:
     """Chains of a run that are walked once, though the benchmark was interrupted.
 
@@ -105,7 +113,10 @@ class Bench:
         self.given, self.kernel, self.head = given, kernel, kernel.adjustment
         self.test = data.load("binarized_mnist", split="test")
         self.judge = metrics.load_judge()
-        about = {"run": given.run, "chains": given.chains, "told": given.told, "at": given.at}
+        about = {
+            "run": given.run, "model": fingerprint(kernel), "chains": given.chains,
+            "told": given.told, "at": given.at,
+        }  # fmt: skip
         self.about = {} if given.quick else about
         self.kept = [] if given.quick else report.appended("digits", given.folder, **about)
 

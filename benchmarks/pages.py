@@ -147,7 +147,7 @@ def peers_networks(rows: list[Row]) -> Iterator[str]:
     def cell(row: Row) -> str:
         if "Frechet" not in row:
             return str(row["setting"])
-        found = f"{row['Frechet']:#.3g}"
+        found = shown(row["Frechet"])
         if "whole shapes" in row:
             found += f", {row['whole shapes']:.0%} whole"
         if "setting" not in row:

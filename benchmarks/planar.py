@@ -376,14 +376,16 @@ class Record:
         """Whether a method was measured at a seed."""
         return any(row["method"] == method and row["seed"] == seed for row in self.rows)
 
-    def add(self, method: str, rows: Sequence[Row], samples: Tensor | None = None) -> None:
-        """Keep the rows of a method, and samples (N, laws, 32) to draw."""
-        named = [{"method": method, **row} for row in rows]
+    def add(self, *found: tuple[str, Sequence[Row], Tensor | None]) -> None:
+        """Keep the rows of methods, and samples (N, laws, 32) to draw, all at once."""
+        named = [{"method": method, **row} for method, rows, _ in found for row in rows]
         self.rows += named
-        if samples is not None:
-            self.samples.setdefault(method, samples.to(torch.int8))
-        report.append("planar", named, self.folder)
+        for method, _, samples in found:
+            if samples is not None:
+                self.samples.setdefault(method, samples.to(torch.int8))
+        Path(self.folder).mkdir(parents=True, exist_ok=True)
         torch.save(self.samples, Path(self.folder) / "samples.pt")
+        report.append("planar", named, self.folder)
 
 
 def run(
@@ -444,12 +446,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if not record.has(REAL, 0):
         g = torch.Generator().manual_seed(0)
         data = torch.stack([law.sample(protocol.samples, g) for law in laws], 1)
-        record.add(REAL, [*measures.floor()], data)
+        record.add((REAL, [*measures.floor()], data))
     for method in methods:
         if not record.has(method, seeds.start):
-            found = [*run(method, measures, seeds, given.hold, given.passes, given.batch)]
-            for each in found:  # a method that was cut short is run anew
-                record.add(*each)
+            record.add(*run(method, measures, seeds, given.hold, given.passes, given.batch))
             if not given.quick:
                 print(f"{len(record.rows)} rows: {method}", flush=True)
     picture(record.samples, laws, Path(given.folder) / "planar.png")

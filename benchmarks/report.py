@@ -85,7 +85,7 @@ def spread(
 
     Args:
         rows: one for each seed; what is no measure and not left out tells them apart.
-        ranged: measures that have "to" beside them, where there are several rows.
+        ranged: measures that have the lowest and the highest beside them.
         others: measures of which the mean says enough.
         left_out: what no row shall have.
     """

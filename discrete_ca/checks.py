@@ -9,6 +9,8 @@ from torch import Tensor
 
 Level = float | Tensor
 Known = tuple[Tensor, Tensor]
+MAX_LABEL = 1 << 31
+"""The largest class that anything is told."""
 
 
 def levels(level: Level, batch: int, device: torch.device, name: str = "level") -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from discrete_ca import data, drawing
+from discrete_ca import checks, data, drawing
 from discrete_ca.data import ContinuousData, DiscreteData, Tokenizer, transforms
 from discrete_ca.data.continuous import as_numbers
 from discrete_ca.data.images import SUFFIXES as PICTURES
@@ -170,7 +170,8 @@ def read_labelled(
         raise DataError(f"design '{source}': allowed: an index below {len(states)}")
     label = None
     if labels is not None and labels.shape == states.shape[:1] and not labels.is_floating_point():
-        label = int(labels[place]) if int(labels[place]) >= 0 else None  # below 0 stands for none
+        said = int(labels[place])
+        label = said if 0 <= said <= checks.MAX_LABEL else None  # below 0 stands for none
     if num_categories is None:
         return states[place], label
     z = states[place].long()

@@ -12,7 +12,7 @@ from discrete_ca import runs
 from discrete_ca.data import DiscreteData
 from discrete_ca.errors import CheckpointError, ConfigError, DataError
 from discrete_ca.runs import RunConfig, build_kernel, build_schedule
-from discrete_ca.sealed import write_json
+from discrete_ca.sealed import read_json, write_json
 from discrete_ca.serialization import Configured
 
 SEQUENCES = DiscreteData(torch.randint(0, 3, (20, 6)), 3, labels=torch.arange(20) % 4)
@@ -554,8 +554,30 @@ def test_a_run_may_be_called_best(tmp_path):
 )
 def test_evidence_is_added_under_uniform_noise_unless_said(kind, noise, asked, found):
     kernel = runs.KernelConfig(kind=kind, corruption=noise, add_evidence=asked)
-    run = RunConfig(kernel=kernel)
-    assert run.resolved().kernel.add_evidence is found
-    if kind == "categorical":
-        examples = DiscreteData(torch.zeros(4, 5, dtype=torch.long), 3)
+    examples = DiscreteData(torch.zeros(4, 5, dtype=torch.long), 3)
+    recipe = runs.RecipeConfig(kind="renoising" if kind == "autoregressive" else "half")
+    built = build_kernel(RunConfig(kernel=kernel, recipe=recipe), examples)
+    assert getattr(built, "add_evidence", False) is found
+
+
+def test_evidence_of_many_categories_is_asked_for():
+    run = RunConfig(kernel=runs.KernelConfig(head=False))
+    for k, found in ((256, True), (257, False)):
+        examples = DiscreteData(torch.zeros(4, 5, dtype=torch.long), k)
         assert build_kernel(run, examples).add_evidence is found
+    kernel = runs.KernelConfig(kind="autoregressive", add_evidence=True)
+    with pytest.raises(ConfigError, match="kernel.add_evidence was True with kernel.kind"):
+        build_kernel(RunConfig(kernel=kernel, recipe=runs.RecipeConfig("renoising")), examples)
+
+
+def test_runs_that_do_not_say_were_started_without_evidence(tmp_path):
+    config = RunConfig(kernel=runs.KernelConfig(add_evidence=False))
+    runs.remember(tmp_path, config)
+    values = read_json(tmp_path / "settings.json")
+    del values["kernel"]["add_evidence"]
+    write_json(tmp_path / "settings.json", values)
+    found = runs.remembered(tmp_path)
+    assert found == config
+    runs.remember(tmp_path, found)
+    with pytest.raises(ConfigError, match="kernel.add_evidence was None"):
+        runs.remember(tmp_path, RunConfig())

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from discrete_ca import checks
 from discrete_ca.errors import DataError
-from discrete_ca.explore.operations import MAX_LABEL, Made, Operation, bounded, flag
+from discrete_ca.explore.operations import Made, Operation, bounded, flag
 from discrete_ca.explore.studio import Studio, as_array
 from discrete_ca.explore.tree import Node
 
@@ -30,7 +31,7 @@ class Begin(Operation, name="begin", parents=(0, 0)):
 
     def __post_init__(self) -> None:
         if self.label is not None:
-            bounded(self.label, "label", MAX_LABEL, least=0)
+            bounded(self.label, "label", checks.MAX_LABEL, least=0)
 
     def apply(self, studio: Studio, parents: Sequence[Node], generator: torch.Generator) -> Made:
         """The design as it is."""

@@ -23,8 +23,6 @@ MAX_DESIGNS = 256
 """How many designs one operation may make."""
 MAX_STEPS = 10_000
 """How many steps a design it may take."""
-MAX_LABEL = 1 << 31
-"""The largest class that it may be told."""
 
 _NAME, _ARRAY = "name", "array"
 _registry: dict[str, type[Operation]] = {}

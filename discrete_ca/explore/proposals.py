@@ -15,15 +15,7 @@ from discrete_ca import chains, checks
 from discrete_ca.conditions import Conditions
 from discrete_ca.drawing import UNKNOWN
 from discrete_ca.errors import DataError
-from discrete_ca.explore.operations import (
-    MAX_DESIGNS,
-    MAX_LABEL,
-    MAX_STEPS,
-    Made,
-    Operation,
-    bounded,
-    flag,
-)
+from discrete_ca.explore.operations import MAX_DESIGNS, MAX_STEPS, Made, Operation, bounded, flag
 from discrete_ca.explore.selection import candidates_around
 from discrete_ca.explore.studio import Studio
 from discrete_ca.explore.tree import Node
@@ -56,7 +48,7 @@ class _Drawing(Operation):
         if self.hold is not None:
             checks.probability(self.hold, "hold")
         if self.label is not None:
-            bounded(self.label, "label", MAX_LABEL, least=0)
+            bounded(self.label, "label", checks.MAX_LABEL, least=0)
         flag(self.draw, "draw")
         flag(self.metropolis, "metropolis")
         if not 0 <= self.guidance < math.inf or (self.guidance and self.label is None):

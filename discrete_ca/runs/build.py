@@ -25,7 +25,7 @@ from discrete_ca.kernels import (
 )
 from discrete_ca.objectives import ContrastiveAdjustment, Denoising, InverseLevel, Phase, Schedule
 from discrete_ca.renoising import Renoising
-from discrete_ca.runs.config import NetConfig, RecipeConfig, RunConfig
+from discrete_ca.runs.config import KernelConfig, NetConfig, RecipeConfig, RunConfig
 
 _CORRUPTIONS = {
     "uniform": corruption.Uniform,
@@ -58,6 +58,7 @@ KERNELS = {
 
 _LEAST_VARIANCE = 0.03  # of real numbers' read-outs, see `nn.Preconditioned`
 _MOST_OF_A_HEAD = 1024  # its features are 4 K + 5 a site
+_MOST_OF_EVIDENCE = 256  # unless asked for: it is a tensor of logits
 
 
 def user_class(name: str, what: str, known: Mapping[str, Any]) -> Any:
@@ -170,7 +171,7 @@ def _for_categories(config: RunConfig, examples: DiscreteData | StreamedData) ->
     return {
         "net": net, "corruption": noise, "hold": config.kernel.hold,
         "carry_over": config.kernel.carry_over, "adjustment": head,
-        "add_evidence": config.kernel.add_evidence,
+        "add_evidence": _evidence(config.kernel, k),
         "num_categories": k, "num_states": noise.num_states, "shape": shape,
     }  # fmt: skip
 
@@ -199,6 +200,18 @@ def _looks_like_images(shape: tuple[int, ...]) -> bool:
 
 def _looks_like_sequences(shape: tuple[int, ...]) -> bool:
     return len(shape) in (1, 2) and shape[-1] >= 8 and not _looks_like_images(shape)
+
+
+def _evidence(config: KernelConfig, k: int) -> bool:
+    """Whether a kernel adds what a site's own state says: as asked, or where that is a gain."""
+    if config.add_evidence and config.kind == "autoregressive":
+        raise ConfigError(
+            "kernel.add_evidence was True with kernel.kind = autoregressive; allowed: None or False"
+        )
+    if config.add_evidence is None:
+        uniform = config.kind == "categorical" and config.corruption == "uniform"
+        return uniform and k <= _MOST_OF_EVIDENCE
+    return config.add_evidence
 
 
 def _head(k: int, shape: tuple[int, ...], hold: bool) -> torch.nn.Module:

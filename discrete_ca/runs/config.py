@@ -86,9 +86,10 @@ class KernelConfig:
             the autoregressive kernel, which needs no hold to be faithful.
         carry_over: take sites that absorbing noise left alone as known.
         add_evidence: add what a site's own state says of it to the network's outputs, which need
-            then not learn it; it costs a tensor of logits. None for: under uniform noise, which
-            is learned sooner so. Under ordinal noise over many categories a state is sure of
-            itself, and what went wrong at a higher level is never repaired.
+            then not learn it; it costs a tensor of logits. None for: under uniform noise over at
+            most 256 categories, which is learned sooner so. Under ordinal noise over many
+            categories a state is sure of itself, and what went wrong at a higher level is never
+            repaired.
         head: add an adjustment head, which the default recipe trains.
     """
 
@@ -191,7 +192,7 @@ class RunConfig:
         return dataclasses.replace(run, data=dataclasses.replace(run.data, **paths))
 
     def resolved(self) -> RunConfig:
-        """With what was left open decided: hold, evidence, and whether the data are real-valued.
+        """With what was left open decided: the hold, and whether the data are real-valued.
 
         Example:
             >>> run = RunConfig(kernel=KernelConfig(kind="gaussian")).resolved()
@@ -204,9 +205,6 @@ class RunConfig:
         if kernel.hold is None:
             own = 0.0 if kernel.kind == "autoregressive" else _HOLD
             kernel = dataclasses.replace(kernel, hold=own)
-        if kernel.add_evidence is None:
-            uniform = kernel.kind == "categorical" and kernel.corruption == "uniform"
-            kernel = dataclasses.replace(kernel, add_evidence=uniform)
         return dataclasses.replace(self, data=data, kernel=kernel)
 
     def to_dict(self) -> dict[str, Any]:

@@ -44,7 +44,12 @@ def remembered(folder: Path) -> RunConfig | None:
         ConfigError: for settings that are not allowed.
     """
     place = folder / SETTINGS_FILE
-    return RunConfig.from_dict(read_json(place)) if place.exists() else None
+    if not place.exists():
+        return None
+    values = read_json(place)
+    if isinstance(values.get("kernel"), dict):  # those of older runs do not say, and had none
+        values["kernel"].setdefault("add_evidence", False)
+    return RunConfig.from_dict(values)
 
 
 def remember(folder: Path, config: RunConfig, anew: bool = False) -> None:

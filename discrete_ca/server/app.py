@@ -183,10 +183,8 @@ class Served:
         """Nodes with their designs, by id, after one; `more` says whether others follow."""
         with self.shelf.using(session_id) as entry, entry.lock:
             found = [node for node in entry.session.tree if node.id > after]
-        return {
-            "nodes": nodes_of(entry.session, found[:count]),
-            "more": len(found) > count,
-        }
+            nodes = nodes_of(entry.session, found[:count])
+        return {"nodes": nodes, "more": len(found) > count}
 
     # -- by hand ----------------------------------------------------------------------------------
 

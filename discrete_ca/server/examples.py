@@ -82,7 +82,10 @@ def read_examples(source: str | Path, run: SavedRun) -> DiscreteData:
     found = values.long()
     if found.numel() and (int(found.min()) < 0 or (most is not None and int(found.max()) >= most)):
         raise DataError(f"designs hold values outside 0 .. {(most or 0) - 1}")
-    return DiscreteData(found, most, raw.labels, Path(source).stem)
+    labels = raw.labels
+    if labels is not None and (labels.is_floating_point() or bool((labels < 0).any())):
+        labels = None  # no classes
+    return DiscreteData(found, most, labels, Path(source).stem, present=raw.present)
 
 
 def own_examples(run: SavedRun, shape: tuple[int, ...], num_categories: int) -> Examples:

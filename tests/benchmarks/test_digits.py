@@ -1,12 +1,12 @@
 """The benchmark of drifting digits in its quick form."""
 
 from argparse import Namespace
+from copy import deepcopy
 
 import pytest
 import torch
 
 from benchmarks import digits
-from discrete_ca import runs
 from discrete_ca.demo import demo_kernel
 from tests.helpers import seeded
 
@@ -34,9 +34,9 @@ def test_correlation_leaves_out_what_a_class_has_in_common():
 
 
 def test_chains_are_walked_once(tmp_path, monkeypatch):
-    run = tmp_path / "run"
-    demo_kernel().save_pretrained(run / runs.MODEL)
-    monkeypatch.setattr(digits.runs, "load_run", lambda _: Namespace(kernel=demo_kernel()))
+    run, kernel, other = tmp_path / "run", demo_kernel(), demo_kernel()
+    run.mkdir()
+    monkeypatch.setattr(digits.runs, "load_run", lambda _: Namespace(kernel=deepcopy(kernel)))
     words = ["--run", str(run), "--folder", str(tmp_path), "--chains", "4", "--at", "1"]
     words += ["--levels", "0.3", "--holds", "0.8", "--methods", "denoiser", "--seeds", "0"]
     first = digits.main(words)["rows"]
@@ -44,6 +44,8 @@ def test_chains_are_walked_once(tmp_path, monkeypatch):
     again = digits.main([*words, "1"])["rows"]  # the second seed is asked for, and has nothing
     assert again[1] == first[1]
     assert first[0]["Frechet"] != again[0]["Frechet"]  # real digits are those of both seeds
+    monkeypatch.setattr(digits.runs, "load_run", lambda _: Namespace(kernel=other))
+    assert len(digits.main(words)["rows"]) == 1  # another model has rows of its own
 
 
 def test_a_run_is_needed(tmp_path, capsys):

@@ -100,6 +100,13 @@ def test_a_table_of_all_methods(tmp_path):
     annealed = [row for row in found["rows"] if row["steps"] == planar.ANNEALED]
     assert len(annealed) == 2 * 2 and all("states" not in row for row in annealed)
     assert all("plane" in row for row in found["rows"])
+    for name in {row["method"] for row in found["raw"]} - {planar.REAL}:
+        if name.endswith(planar.REFUSING):  # the same start, and other steps from there
+            plain = [r for r in found["raw"] if r["method"] == name.removesuffix(planar.REFUSING)]
+            refused = [row for row in found["raw"] if row["method"] == name]
+            plain = [row for row in plain if row["steps"] != planar.ANNEALED]
+            same = [a["states"] == b["states"] for a, b in zip(plain, refused, strict=True)]
+            assert same == [row["steps"] == 0 for row in refused]
     written = json.loads((tmp_path / "quick/planar.json").read_text())
     assert written["rows"] == found["rows"] and written["settings"]["hold"] == 0.5
     assert (tmp_path / "quick/planar.png").stat().st_size > 5000
