@@ -27,9 +27,9 @@ chain at hold 0.8; at hold 0.5 plain chains lose ink still, and Metropolis steps
 from __future__ import annotations
 
 import argparse
-import hashlib
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,6 +43,7 @@ from discrete_ca import data, metrics, runs
 from discrete_ca.conditions import Conditions
 from discrete_ca.demo import demo_kernel
 from discrete_ca.kernels import CategoricalNoiseKernel
+from discrete_ca.sealed import tensors_checksum
 from discrete_ca.walker import Tally, Walker
 
 GUIDANCE = 0.3
@@ -94,13 +95,6 @@ def correlation(z: Tensor, first: Tensor, labels: Tensor) -> float:
     return float((a * b).sum() / (a.square().sum() * b.square().sum()).sqrt())
 
 
-def fingerprint(kernel: CategoricalNoiseKernel) -> str:
-    """Of a kernel's weights: a run that was trained anew has other rows."""
-    weights = kernel.state_dict()
-    joined = b"".join(weights[name].numpy().tobytes() for name in sorted(weights))
-    return hashlib.sha256(joined).hexdigest()[:16]
-
-
 class Bench:
     """Chains of a run that are walked once, though the benchmark was interrupted.
 
@@ -113,12 +107,11 @@ class Bench:
         self.given, self.kernel, self.head = given, kernel, kernel.adjustment
         self.test = data.load("binarized_mnist", split="test")
         self.judge = metrics.load_judge()
-        about = {
-            "run": given.run, "model": fingerprint(kernel), "chains": given.chains,
-            "told": given.told, "at": given.at,
-        }  # fmt: skip
-        self.about = {} if given.quick else about
-        self.kept = [] if given.quick else report.appended("digits", given.folder, **about)
+        self.kept = report.Kept(
+            "digits", given.folder, anew=given.quick, run=given.run,
+            model=tensors_checksum(kernel.state_dict()), chains=given.chains, told=given.told,
+            at=given.at,
+        )  # fmt: skip
 
     def rows(self, seed: int) -> Iterator[Row]:
         """Real digits, and every method at every level and hold."""
@@ -131,15 +124,8 @@ class Bench:
         asked = [name for name in methods if not self.given.methods or name in self.given.methods]
         for level, hold, name in product(self.given.levels, self.given.holds, asked):
             key = {"b": level, "h": hold, "method": name, "seed": seed}
-            found = [row for row in self.kept if key.items() <= row.items()]
-            if not found:
-                found = [
-                    {**key, **row}
-                    for row in self._walked(digits, reference, level, hold, methods[name], seed)
-                ]
-                kept = [{**row, **self.about} for row in found]
-                report.append("digits", kept, self.given.folder)
-            yield from ({k: v for k, v in row.items() if k not in self.about} for row in found)
+            walked = partial(self._walked, digits, reference, level, hold, methods[name], seed)
+            yield from self.kept.rows(key, walked)
 
     def _walked(
         self,
@@ -201,7 +187,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     bench = Bench(given, kernel)
     rows = [row for seed in given.seeds for row in bench.rows(seed)]
     others = ("confident", "ink", "same label", "correlation", "taken")
-    found = report.spread(rows, ("Frechet",), others, left_out=("seed", "seconds"))
+    found = report.spread(
+        rows, ("Frechet",), others, left_out=("seed", "seconds", *bench.kept.about)
+    )
     settings = {"chains": given.chains, "seeds": given.seeds, "told": given.told}
     return report.write("digits", found, given.folder, **settings)
 

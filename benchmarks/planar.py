@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ from torch import Tensor, nn
 import discrete_ca as dca
 from benchmarks import report
 from benchmarks.ensemble import LawBatches
-from benchmarks.exact_law import RECIPES, fit
+from benchmarks.exact_law import RECIPES, Recipe, fit
 from benchmarks.planar_laws import BITS, LAWS, PlanarLaw
 from discrete_ca.metrics import GaussianSimilarity
 from discrete_ca.metrics.distances import hamming
@@ -51,7 +51,7 @@ from discrete_ca.metrics.distances import hamming
 LEVELS = (0.1, 0.3)
 RECIPE_NAMES = ("denoising", "default (adjustment head)", "half denoising, half CA")
 METHODS = {
-    f"{name}{', evidence' * evidence}": (RECIPES[name], evidence)
+    f"{name}{', evidence' * evidence}": replace(RECIPES[name], evidence=evidence)
     for name in RECIPE_NAMES
     for evidence in (False, True)
 }
@@ -177,15 +177,15 @@ class BestDenoiser(nn.Module):
 # -- kernels and chains ---------------------------------------------------------------------------
 
 
-def make_kernel(hold: float, head: bool, evidence: bool) -> dca.CategoricalNoiseKernel:
-    """An MLP over the bits, and with `head` a small one that adjusts what it says."""
+def make_kernel(hold: float, recipe: Recipe) -> dca.CategoricalNoiseKernel:
+    """An MLP over the bits, and for a head a small one that adjusts what it says."""
     shape = (2 * BITS,)
     return dca.CategoricalNoiseKernel(
         dca.nn.MLP(2, 2, shape, width=WIDTH),
         dca.corruption.Uniform(2),
         hold,
-        adjustment=dca.nn.AdjustmentMLP(2, shape) if head else None,
-        add_evidence=evidence,
+        adjustment=dca.nn.AdjustmentMLP(2, shape) if recipe.head else None,
+        add_evidence=recipe.evidence,
     )
 
 
@@ -404,25 +404,26 @@ def run(
             rows = [*measures.rows(exact, len(laws), first, metropolis)]
             yield method + REFUSING * metropolis, rows, None
         return
-    recipe, evidence = METHODS[method]
+    recipe = METHODS[method]
     every = [*laws] * len(seeds)
     torch.manual_seed(first)
-    alone = [make_kernel(hold, recipe.head, evidence) for _ in every]
+    alone = [make_kernel(hold, recipe) for _ in every]
     kernel, trainer = fit(
         alone, recipe.phases, every, passes, batch, first, learning_rate=RATE, ema=EMA
     )
     seconds = {"training seconds": round(trainer.seconds / len(every), 2)}
     z = measures.annealed(kernel, len(every), first)
-    rows = [
+    samples = [
         {"law": law.name, "seed": first + i // len(laws), "b": 0.0, "steps": ANNEALED,
          **measures.clean(law, z[None, :, i]), **seconds}
         for i, law in enumerate(every)
     ]  # fmt: skip
-    for metropolis in (False, True):
-        rows += [{**row, **seconds} for row in measures.rows(kernel, len(every), first, metropolis)]
-        samples = None if metropolis else z[:, : len(laws)]
-        yield method + REFUSING * metropolis, rows, samples
-        rows = []
+    plain, refusing = (
+        [{**row, **seconds} for row in measures.rows(kernel, len(every), first, metropolis)]
+        for metropolis in (False, True)
+    )
+    yield method, samples + plain, z[:, : len(laws)]
+    yield method + REFUSING, refusing, None
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import argparse
 import json
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,32 @@ def appended(name: str, folder: str, **about: Any) -> list[dict[str, Any]]:
     path = Path(folder) / f"{name}.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return [row for row in map(json.loads, lines) if about.items() <= row.items()]
+
+
+class Kept:
+    """Rows of a benchmark that are measured once, though a run of it was interrupted.
+
+    Args:
+        name: of the benchmark.
+        folder: where they are kept, as `append` does.
+        anew: measure again what is there.
+        **about: what rows of such a run are told apart by; only those that hold it are taken.
+    """
+
+    def __init__(self, name: str, folder: str, anew: bool = False, **about: Any) -> None:
+        self.name, self.folder, self.about = name, folder, about
+        self.found = [] if anew else appended(name, folder, **about)
+
+    def rows(
+        self, key: dict[str, Any], measured: Callable[[], Iterable[dict[str, Any]]]
+    ) -> list[dict[str, Any]]:
+        """The rows that hold `key`, of an earlier run or measured now, with `about` in them."""
+        here = [row for row in self.found if key.items() <= row.items()]
+        if not here:
+            here = [{**key, **self.about, **row} for row in measured()]
+            append(self.name, here, self.folder)
+            self.found += here
+        return here
 
 
 def spread(

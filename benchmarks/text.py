@@ -35,7 +35,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -110,8 +110,8 @@ class Bench:
         self.test, self.shape = test, tuple(test.shape)
         self.examples, self.tuning = whole.split(len(test), 0)
         self.kernels: dict[Job, Kernel] = {}
-        self.budget = [given.steps, given.count, given.at]
-        self.kept = [] if given.quick else report.appended("text", given.folder, budget=self.budget)
+        budget = [given.steps, given.count, given.at]
+        self.kept = report.Kept("text", given.folder, anew=given.quick, budget=budget)
 
     def kernel(self, noise: str, head: bool, seed: int) -> Kernel:
         """The network of a seed."""
@@ -121,22 +121,13 @@ class Bench:
             self.kernels[job] = fit(job, self.examples, place, self.given.quick)
         return self.kernels[job]
 
-    def rows(self, about: Row, measured: Callable[[], Iterator[Row]]) -> list[Row]:
-        """Rows of what is asked about, from an earlier run or measured now."""
-        found = [row for row in self.kept if about.items() <= row.items()]
-        if not found:
-            found = [{**about, "budget": self.budget, **row} for row in measured()]
-            report.append("text", found, self.given.folder)
-            self.kept += found
-        return found
-
     def setting(self, sampler: Sampler, nfe: int) -> Setting:
         """Of a sampler's settings the one with the lowest divergence at the tuning seed."""
         if self.given.quick:
             return sampler.settings[0]
         name = sampler.name.replace("with head", "denoiser")
         about = {"part": "tuning", "sampler": name, "at most NFE": nfe}
-        tried = self.rows(about, partial(self._tried, sampler, nfe))
+        tried = self.kept.rows(about, partial(self._tried, sampler, nfe))
         best = min(tried, key=lambda row: row[DIVERGENCE])["setting"]
         return next(each for each in sampler.settings if each.text == best)
 
@@ -152,7 +143,7 @@ class Bench:
         """What chains from held-out windows come to, after each of so many steps."""
         for b, h, (name, method) in product(self.given.levels, self.given.holds, METHODS.items()):
             about = {"part": "chains", "sampler": name, "b": b, "h": h, "seed": seed}
-            yield from self.rows(about, partial(self._walked, method, b, h, seed, reader))
+            yield from self.kept.rows(about, partial(self._walked, method, b, h, seed, reader))
 
     def _walked(
         self, method: Method, b: float, h: float, seed: int, reader: Reader
@@ -175,7 +166,7 @@ class Bench:
         """What samples from noise come to, at most so many network evaluations."""
         for sampler, nfe in product(samplers(self.given.holds), self.given.nfe):
             about = {"part": "samples", "sampler": sampler.name, "at most NFE": nfe, "seed": seed}
-            yield from self.rows(about, partial(self._drawn, sampler, nfe, seed, reader))
+            yield from self.kept.rows(about, partial(self._drawn, sampler, nfe, seed, reader))
 
     def _drawn(self, sampler: Sampler, nfe: int, seed: int, reader: Reader) -> Iterator[Row]:
         setting, generator = self.setting(sampler, nfe), torch.Generator().manual_seed(seed)
@@ -205,7 +196,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         rows += bench.chains(seed, reader)
         rows += bench.samples(seed, reader)
     settings = {"steps of training": given.steps, "windows": given.count, "seeds": given.seeds}
-    found = report.spread(rows, (CROSS, DIVERGENCE), OTHERS, left_out=("seed", "shown", "budget"))
+    found = report.spread(
+        rows, (CROSS, DIVERGENCE), OTHERS, left_out=("seed", "shown", *bench.kept.about)
+    )
     return report.write("text", found, given.folder, **settings, tuning=TUNING_SEED)
 
 

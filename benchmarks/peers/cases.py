@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -50,7 +51,7 @@ class Digits:
         assert isinstance(test, DiscreteData)
         real, others = test.split(len(test) - count, 0)
         self.real = real[torch.arange(count)]
-        against = others[torch.arange(min(len(others), most or len(others)))]
+        against = others[torch.arange(len(others))[:most]]
         self.reference = self.judge.features(self._ink(against))
 
     def looks(self, z: Tensor) -> dict[str, float]:
@@ -67,13 +68,14 @@ class Shapes:
 
     Args:
         count: samples a row.
+        most: pictures that they are compared with, at most; None for all.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, most: int | None = None) -> None:
         test = dca.data.load("shapes", split="test")
         assert isinstance(test, DiscreteData)
         self.real = test[torch.arange(count)]
-        self.reference = self._features(made.every_shape())
+        self.reference = self._features(made.every_shape()[:most])
 
     def looks(self, z: Tensor) -> dict[str, float]:
         """Frechet distance of pixels, 1 for white, and the share that are one of the pictures."""
@@ -84,38 +86,23 @@ class Shapes:
         return z.flatten(1).double() / 255
 
 
-class Case:
-    """One data set of the comparison.
+class Case(NamedTuple):
+    """One data set of the comparison."""
 
-    Args:
-        source: name of the data.
-        own: noise of its recipe, which our chain uses.
-        shape: S.
-        budgets: steps of training, where none are asked for.
-        threshold: from which level on a site of a digit is ink.
-    """
-
-    def __init__(
-        self,
-        source: str,
-        own: str,
-        shape: Sequence[int],
-        budgets: Sequence[int],
-        threshold: int | None = None,
-    ) -> None:
-        self.source, self.own, self.threshold = source, own, threshold
-        self.shape, self.budgets = tuple(shape), tuple(budgets)
-
-    def measures(self, count: int, most: int | None = None) -> Measures:
-        """What so many samples are measured by; `most`: compared with no more digits."""
-        if self.source == "shapes":
-            return Shapes(count)
-        return Digits(self.source, count, self.threshold, most)
+    source: str
+    """Name of the data."""
+    shape: tuple[int, ...]
+    budgets: tuple[int, ...]
+    """Steps of training, where none are asked for."""
+    measures: Callable[..., Measures]
+    """What so many samples are measured by; `most`: compared with no more real ones."""
 
 
 CASES = {
-    "binarized-mnist": Case("binarized_mnist", "uniform", (28, 28), (800, 3200)),
-    "mnist16": Case("mnist16", "uniform", (28, 28), (800, 3200), threshold=8),
-    "colour": Case("shapes", "uniform", (3, 8, 8), (400, 1600)),
+    "binarized-mnist": Case(
+        "binarized_mnist", (28, 28), (800, 3200), partial(Digits, "binarized_mnist")
+    ),
+    "mnist16": Case("mnist16", (28, 28), (800, 3200), partial(Digits, "mnist16", threshold=8)),
+    "colour": Case("shapes", (3, 8, 8), (400, 1600), Shapes),
 }
 """By the name of their recipe."""

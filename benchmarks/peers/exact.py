@@ -256,41 +256,31 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     given = report.parse(parser, argv)
     if given.quick:
         given.nfe, given.laws = [2, 4], ["random"]
-    done = {} if given.quick else _done(given.folder)
-    rows = []
+    kept, rows = report.Kept("peers.exact", given.folder, anew=given.quick), []
     for kind in given.laws:
         tuning, subjects = ([Subject(law) for law in make()] for make in LAWS[kind])
         if given.quick:
             tuning, subjects = tuning[:1], subjects[:1]
         for (name, settings), nfe in product(grids(), given.nfe):
             able = [each for each in settings if each.least <= nfe <= each.most]
-            if not able:
-                continue
-            if (kind, name, nfe) not in done:
-                row = best_row(able[: 2 if given.quick else None], tuning, subjects, nfe)
-                done[kind, name, nfe] = {"law": kind, "sampler": name, "at most NFE": nfe, **row}
-                report.append("peers.exact", [done[kind, name, nfe]], given.folder)
-            rows.append(done[kind, name, nfe])
+            if able:
+                tried = able[: 2 if given.quick else None]
+                best = partial(best_row, tried, tuning, subjects, nfe)
+                rows += kept.rows({"law": kind, "sampler": name, "at most NFE": nfe}, best)
     return report.write("peers.exact", rows, given.folder, laws=given.laws)
 
 
 def best_row(
     settings: list[Setting], tuning: list[Subject], subjects: list[Subject], nfe: int
-) -> dict[str, Any]:
-    """What the setting that is best on some laws comes to on others."""
+) -> Iterator[dict[str, Any]]:
+    """What the setting that is best on some laws comes to on others, a row."""
     begun = time.process_time()
     best = min(settings, key=lambda each: median_tv(each, tuning, nfe)[0])
     tv, used = median_tv(best, subjects, nfe)
-    return {
+    yield {
         "TV": tv, "NFE": round(used, 2), "setting": best.text, "settings tried": len(settings),
         "seconds": round(time.process_time() - begun, 1),
     }  # fmt: skip
-
-
-def _done(folder: str) -> dict[tuple[str, str, int], dict[str, Any]]:
-    """Rows of an interrupted run."""
-    rows = report.appended("peers.exact", folder)
-    return {(row["law"], row["sampler"], row["at most NFE"]): row for row in rows}
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ class Table:
         self.name, self.case, self.count = name, CASES[name], count
         self.folder, self.small = folder, small
         self.examples = examples(self.case.source)
-        self.measures = self.case.measures(count, 100 if small else None)
+        self.measures = self.case.measures(count, most=100 if small else None)
         self.kernels: dict[Job, Kernel] = {}
 
     def kernel(self, sampler: Sampler, budget: int) -> Kernel:
@@ -120,7 +120,7 @@ def fill(rows: Rows, name: str, given: Any, keep: Callable[[dict[str, Any]], Non
     budgets = sorted(given.budgets or table.case.budgets, reverse=True)
     largest, settings = budgets[0], dict[tuple[str, int], Setting]()
     for budget in budgets:
-        for sampler in (*peers(), *chains(table.case.own, given.head)):
+        for sampler in (*peers(), *chains(given.head)):
             here = {"data": name, "budget (steps)": budget, "sampler": sampler.name}
             if missing := lacking(sampler):
                 row = {**here, "at most NFE": "", "setting": missing}

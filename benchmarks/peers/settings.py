@@ -178,13 +178,13 @@ def peers() -> Iterator[Sampler]:
     yield Sampler("diffusers, AmusedScheduler", "absorbing", _amused())
 
 
-def chains(own: str, head: bool) -> Iterator[Sampler]:
+def chains(head: bool) -> Iterator[Sampler]:
     """Our chain, at each hold, plain and with Metropolis steps."""
     for hold, metropolis in product(HOLDS, (False, True)):
         text = "Metropolis" if metropolis else "plain"
-        yield Sampler(f"chain, h = {hold:g}, {text}", own, chain_settings(hold, metropolis))
+        yield Sampler(f"chain, h = {hold:g}, {text}", "uniform", chain_settings(hold, metropolis))
     if head:
         for metropolis in (False, True):
             text = "Metropolis" if metropolis else "plain"
             settings = chain_settings(0.85, metropolis)
-            yield Sampler(f"chain with head, h = 0.85, {text}", own, settings, head=True)
+            yield Sampler(f"chain with head, h = 0.85, {text}", "uniform", settings, head=True)

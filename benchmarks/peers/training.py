@@ -1,8 +1,7 @@
 """The networks of the comparison: one architecture, data, optimizer and cost for every sampler.
 
-Three of each budget and data set: a denoiser of the data's own noise for the chain that this
-package recommends (with an adjustment head), and denoisers of uniform and of absorbing noise for
-everybody else. Nothing but the head and the noise tells them apart.
+Two of each budget and data set, denoisers of uniform and of absorbing noise, and for the chain with
+an adjustment head a third of uniform noise. Nothing but the head and the noise tells them apart.
 """
 
 from __future__ import annotations

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from discrete_ca import checks
 from discrete_ca.errors import DataError
-from discrete_ca.explore.operations import Made, Operation, bounded, flag
+from discrete_ca.explore.operations import Made, Operation, flag, labelled
 from discrete_ca.explore.studio import Studio, as_array
 from discrete_ca.explore.tree import Node
 
@@ -30,8 +29,7 @@ class Begin(Operation, name="begin", parents=(0, 0)):
     label: int | None = None  # which the first files do not have
 
     def __post_init__(self) -> None:
-        if self.label is not None:
-            bounded(self.label, "label", checks.MAX_LABEL, least=0)
+        labelled(self.label)
 
     def apply(self, studio: Studio, parents: Sequence[Node], generator: torch.Generator) -> Made:
         """The design as it is."""

@@ -141,6 +141,16 @@ def flag(value: bool, name: str) -> None:
         raise TypeError(f"{name} was {value!r}; allowed: True or False")
 
 
+def labelled(label: int | None) -> None:
+    """Refuse what is no class; None is none.
+
+    Example:
+        >>> labelled(3)
+    """
+    if label is not None:
+        bounded(label, "label", checks.MAX_LABEL, least=0)
+
+
 def encode(operation: Operation, arrays: dict[str, Tensor]) -> dict[str, Any]:
     """An operation as JSON; its tensors are put into `arrays`."""
     found: dict[str, Any] = {_NAME: operation.name}

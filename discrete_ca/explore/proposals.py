@@ -15,7 +15,15 @@ from discrete_ca import chains, checks
 from discrete_ca.conditions import Conditions
 from discrete_ca.drawing import UNKNOWN
 from discrete_ca.errors import DataError
-from discrete_ca.explore.operations import MAX_DESIGNS, MAX_STEPS, Made, Operation, bounded, flag
+from discrete_ca.explore.operations import (
+    MAX_DESIGNS,
+    MAX_STEPS,
+    Made,
+    Operation,
+    bounded,
+    flag,
+    labelled,
+)
 from discrete_ca.explore.selection import candidates_around
 from discrete_ca.explore.studio import Studio
 from discrete_ca.explore.tree import Node
@@ -47,8 +55,7 @@ class _Drawing(Operation):
         bounded(self.n, "n", MAX_DESIGNS)
         if self.hold is not None:
             checks.probability(self.hold, "hold")
-        if self.label is not None:
-            bounded(self.label, "label", checks.MAX_LABEL, least=0)
+        labelled(self.label)
         flag(self.draw, "draw")
         flag(self.metropolis, "metropolis")
         if not 0 <= self.guidance < math.inf or (self.guidance and self.label is None):

@@ -78,6 +78,7 @@ class Workspace:
         self, record: storage.Record, studio: Studio | None, tokenizer: Tokenizer | None
     ) -> None:
         self._record, self._studio, self.tokenizer = record, studio, tokenizer
+        self._labels: dict[int, int | None] = {}  # by node, so that long lines are gone once
 
     @classmethod
     def of_run(cls, run: SavedRun, seed: int = 0) -> Self:
@@ -159,10 +160,15 @@ class Workspace:
         Returns:
             None where the drawing was told none, or the example has none.
         """
-        found = self.node(node)
-        while not hasattr(found.recipe.operation, "label") and found.parents:
-            found = self.tree[found.parents[0]]
-        label: int | None = getattr(found.recipe.operation, "label", None)
+        found, passed = self.node(node), []
+        while found.id not in self._labels:
+            passed.append(found.id)
+            if hasattr(found.recipe.operation, "label") or not found.parents:
+                self._labels[found.id] = getattr(found.recipe.operation, "label", None)
+            else:
+                found = self.tree[found.parents[0]]
+        label = self._labels[found.id]
+        self._labels.update(dict.fromkeys(passed, label))
         return label
 
     # -- standing and going -----------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -42,8 +42,8 @@ def packed_cells(cells: Tensor) -> str:
     return base64.b64encode(np.packbits(cells.numpy()).tobytes()).decode()
 
 
-def node_of(session: Session, node: Node, label: int | None) -> dict[str, Any]:
-    """A node of a session for the page, which is of a class."""
+def node_of(session: Session, node: Node) -> dict[str, Any]:
+    """A node of a session for the page."""
     operation = node.recipe.operation
     settings = {
         field.name: value
@@ -55,7 +55,7 @@ def node_of(session: Session, node: Node, label: int | None) -> dict[str, Any]:
         "parents": list(node.parents),
         "operation": operation.name,
         "settings": settings,
-        "label": label,
+        "label": session.label(node),
         "batch": f"{node.recipe.seed}-{operation.name}",
         "place": node.place,
         "nfe": node.nfe,
@@ -68,14 +68,9 @@ def node_of(session: Session, node: Node, label: int | None) -> dict[str, Any]:
     }
 
 
-def nodes_of(session: Session, nodes: Sequence[Node]) -> list[dict[str, Any]]:
-    """Nodes of a session for the page, in the order of their ids."""
-    labels: dict[int, int | None] = {}
-    for node in nodes:
-        parent = node.parents[0] if node.parents else None
-        told = hasattr(node.recipe.operation, "label") or parent not in labels
-        labels[node.id] = session.label(node) if told else labels[parent]  # type: ignore[index]
-    return [node_of(session, node, labels[node.id]) for node in nodes]
+def nodes_of(session: Session, nodes: Iterable[Node]) -> list[dict[str, Any]]:
+    """Nodes of a session for the page."""
+    return [node_of(session, node) for node in nodes]
 
 
 def state_of(session: Session, version: int) -> dict[str, Any]:

@@ -361,7 +361,7 @@ def test_a_package_that_is_missing_is_a_line_of_the_table(tmp_path, monkeypatch,
     monkeypatch.setattr(
         networks, "peers", lambda: iter([networks.Sampler("flow-matching", "", [])])
     )
-    monkeypatch.setattr(networks, "chains", lambda own, head: iter(()))
+    monkeypatch.setattr(networks, "chains", lambda head: iter(()))
     rows = networks.main(["--quick", "--folder", str(tmp_path)])["rows"]
     assert rows[1]["setting"] == "flow-matching is not installed"
     assert "| flow-matching | flow-matching is not installed |" in "".join(

@@ -36,9 +36,9 @@ def test_quick_form_runs_every_method_and_sampler(tmp_path, capsys):
 def test_rows_are_measured_once(tmp_path):
     given = Namespace(quick=False, folder=str(tmp_path), steps=2, count=8, at=[0, 1])
     about = {"part": "chains", "seed": 0}
-    made = text.Bench(given).rows(about, lambda: iter([{"steps": 1, "shown": ["a"]}]))
+    made = text.Bench(given).kept.rows(about, lambda: iter([{"steps": 1, "shown": ["a"]}]))
     assert made == [{**about, "budget": [2, 8, [0, 1]], "steps": 1, "shown": ["a"]}]
-    later = text.Bench(given)
+    later = text.Bench(given).kept
     assert later.rows(about, lambda: pytest.fail("measured again")) == made
     assert later.rows({**about, "seed": 1}, lambda: iter([{"steps": 2}])) != made
     for name, value in (
@@ -46,7 +46,7 @@ def test_rows_are_measured_once(tmp_path):
         ("count", 9),
         ("at", [0, 2]),
     ):  # another budget: measured anew
-        other = text.Bench(Namespace(**{**vars(given), name: value}))
+        other = text.Bench(Namespace(**{**vars(given), name: value})).kept
         assert other.rows(about, lambda: iter([{"steps": 7}]))[0]["steps"] == 7
 
 
