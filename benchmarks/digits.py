@@ -44,6 +44,7 @@ from discrete_ca.conditions import Conditions
 from discrete_ca.demo import demo_kernel
 from discrete_ca.kernels import CategoricalNoiseKernel
 from discrete_ca.sealed import tensors_checksum
+from discrete_ca.training.networks import compiled
 from discrete_ca.walker import Tally, Walker
 
 GUIDANCE = 0.3
@@ -174,6 +175,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--told", action="store_true", help="tell the chains their labels")
     parser.add_argument("--methods", nargs="+", choices=[*METHODS, *TOLD], help="default: all")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--compile", action="store_true", help="the network by torch.compile")
     given = report.parse(parser, argv)
     if given.quick:
         given.chains, given.at, given.levels, given.holds = 4, [1, 2], [0.3], [0.8]
@@ -185,7 +187,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     else:
         kernel = runs.load_run(given.run).kernel
     bench = Bench(given, kernel)
-    rows = [row for seed in given.seeds for row in bench.rows(seed)]
+    with compiled(kernel, given.compile):
+        rows = [row for seed in given.seeds for row in bench.rows(seed)]
     others = ("confident", "ink", "same label", "correlation", "taken")
     found = report.spread(
         rows, ("Frechet",), others, left_out=("seed", "seconds", *bench.kept.about)
