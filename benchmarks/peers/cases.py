@@ -11,7 +11,6 @@ from torch import Tensor
 
 import discrete_ca as dca
 from benchmarks.digits import looks
-from benchmarks.real_data import whole_shapes
 from discrete_ca import metrics
 from discrete_ca.data import DiscreteData, made
 
@@ -26,9 +25,9 @@ class Measures(Protocol):
         """Measures of samples (N, *S), the first of them "Frechet"."""
 
 
-def examples(source: str) -> DiscreteData:
-    """The training split, without labels."""
-    loaded = dca.data.load(source)
+def examples(source: str, quantize: int | None = None) -> DiscreteData:
+    """The training split, without labels; its levels divided into so many."""
+    loaded = dca.data.load(source, quantize=quantize)
     assert isinstance(loaded, DiscreteData)
     return DiscreteData(loaded.states, loaded.num_categories)
 
@@ -64,26 +63,29 @@ class Digits:
 
 
 class Shapes:
-    """Coloured shapes, of which every picture that there is is known.
+    """Coloured shapes of few levels a channel, of which every picture that there is is known.
 
     Args:
+        levels: K, bins that the 256 of a channel are divided into.
         count: samples a row.
         most: pictures that they are compared with, at most; None for all.
     """
 
-    def __init__(self, count: int, most: int | None = None) -> None:
-        test = dca.data.load("shapes", split="test")
+    def __init__(self, levels: int, count: int, most: int | None = None) -> None:
+        test = dca.data.load("shapes", split="test", quantize=levels)
         assert isinstance(test, DiscreteData)
-        self.real = test[torch.arange(count)]
-        self.reference = self._features(made.every_shape()[:most])
+        self.levels, self.real = levels, test[torch.arange(count)]
+        every = dca.data.quantize(made.every_shape(), levels).flatten(1)
+        self.every, self.reference = every, self._features(every[:most])
 
     def looks(self, z: Tensor) -> dict[str, float]:
         """Frechet distance of pixels, 1 for white, and the share that are one of the pictures."""
         distance = metrics.frechet_distance(self._features(z), self.reference)
-        return {"Frechet": float(distance), "whole shapes": whole_shapes(z)}
+        whole = (z.flatten(1)[:, None] == self.every).all(-1).any(-1)
+        return {"Frechet": float(distance), "whole shapes": float(whole.double().mean())}
 
     def _features(self, z: Tensor) -> Tensor:
-        return z.flatten(1).double() / 255
+        return z.flatten(1).double() / (self.levels - 1)
 
 
 class Case(NamedTuple):
@@ -96,6 +98,8 @@ class Case(NamedTuple):
     """Steps of training, where none are asked for."""
     measures: Callable[..., Measures]
     """What so many samples are measured by; `most`: compared with no more real ones."""
+    quantize: int | None = None
+    """Levels that those of the data are divided into, if they are too many."""
 
 
 CASES = {
@@ -103,6 +107,6 @@ CASES = {
         "binarized_mnist", (28, 28), (800, 3200), partial(Digits, "binarized_mnist")
     ),
     "mnist16": Case("mnist16", (28, 28), (800, 3200), partial(Digits, "mnist16", threshold=8)),
-    "colour": Case("shapes", (3, 8, 8), (400, 1600), Shapes),
+    "colour": Case("shapes", (3, 8, 8), (400, 1600), partial(Shapes, 16), quantize=16),
 }
 """By the name of their recipe."""

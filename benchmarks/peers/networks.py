@@ -7,10 +7,10 @@ and of absorbing noise are one architecture trained equally long; D3PM, MDLM, Re
 flow-matching and diffusers draw from them, our chain from the uniform one, and "with head" from the
 recipe's own schedule at the same cost, which spends part of it on an adjustment head. The Frechet
 distance is on the judge's features (16 levels: after a threshold at 8) to test digits; of coloured
-shapes it is that of their pixels to all there are. The first row is as many real ones. Every
-read-out is a draw, ours too, though `discrete_ca.sample` takes modes where it is not asked. Samples
-a second are of one thread, by processor time. NFE are network evaluations a sample, at most those
-of the column.
+shapes, at 16 levels a channel, it is that of their pixels to all there are. The first row is as
+many real ones. Every read-out is a draw, ours too, though `discrete_ca.sample` takes modes where it
+is not asked. Samples a second are of one thread, by processor time. NFE are network evaluations a
+sample, at most those of the column.
 
 Settings (levels, remasking, divergence-free term, correctors; never a temperature) are those with
 the lowest distance of 100 samples at seed 100 from the networks of the largest budget, a choice for
@@ -64,7 +64,7 @@ class Table:
     def __init__(self, name: str, count: int, folder: Path, small: bool) -> None:
         self.name, self.case, self.count = name, CASES[name], count
         self.folder, self.small = folder, small
-        self.examples = examples(self.case.source)
+        self.examples = examples(self.case.source, self.case.quantize)
         self.measures = self.case.measures(count, most=100 if small else None)
         self.kernels: dict[Job, Kernel] = {}
 
