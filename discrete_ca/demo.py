@@ -163,7 +163,7 @@ def _draw(
     place: Path,
     generator: torch.Generator,
 ) -> None:
-    """samples.png, variants.png, inpaint.png and chain.gif; inpaintings are guided by the label."""
+    """samples.png, variants.png, inpaint.png and chain.gif, all told the labels of their digits."""
     assert test.labels is not None
     real, labels = test[torch.arange(16)], test.labels[:16].long()
     balanced: dict[str, Any] = {"metropolis": True, "generator": generator}
@@ -172,8 +172,9 @@ def _draw(
     rows = []
     for level in VARIANT_LEVELS:
         found = chains.variants(
-            kernel, real[0], n=11, level=level, steps=20, progress=False, **balanced
-        )
+            kernel, real[0], n=11, level=level, steps=20, label=labels[0], progress=False,
+            **balanced,
+        )  # fmt: skip
         rows.append(torch.cat([real[:1], found]))
     drawing.grid(torch.cat(rows), 12).save(place / "variants.png")
 
@@ -191,9 +192,9 @@ def _draw(
 
     frames = [drawing.grid(real, 4)]
     x = kernel.corrupt(real, WALK_LEVEL, generator)
-    for i, state in enumerate(chains.run(kernel, x, WALK_LEVEL, 200, **balanced)):
+    for i, state in enumerate(chains.run(kernel, x, WALK_LEVEL, 200, label=labels, **balanced)):
         if i % 4 == 0:
-            clean = chains.read_out(kernel, state, WALK_LEVEL)
+            clean = chains.read_out(kernel, state, WALK_LEVEL, label=labels)
             frames.append(drawing.grid(clean, 4))
     drawing.save_film(frames, place / "chain.gif")
 
