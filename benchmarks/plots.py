@@ -37,7 +37,7 @@ def _sheet(count: int, across: int = 4, width: float = 3.4) -> tuple[Figure, lis
     return figure, axes[:count]
 
 
-def _finish(figure: Figure, axes: Iterable[Axes]) -> Figure:
+def _finish(figure: Figure, axes: Iterable[Axes], ticks: bool = True) -> Figure:
     """Plain numbers on axes of orders of magnitude, and one legend for all panels, below them."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -45,7 +45,7 @@ def _finish(figure: Figure, axes: Iterable[Axes]) -> Figure:
     for panel in axes:
         panel.grid(True, which="major", alpha=0.25)
         for axis in (panel.xaxis, panel.yaxis):
-            if axis.get_scale() == "log":
+            if ticks and axis.get_scale() == "log":
                 axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=9))
                 axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
                 axis.set_minor_formatter(NullFormatter())
@@ -96,6 +96,18 @@ def frontier(rows: list[Row]) -> Figure:
     return _finish(figure, axes)
 
 
+def _line(panel: Axes, rows: list[Row], over: str, value: str, name: str, **style: Any) -> None:
+    """A measure over something; a bar from the lowest to the highest of seeds, where there are."""
+    panel.plot(
+        [r[over] for r in rows], [r[value] for r in rows], marker="o", markersize=4, label=name,
+        **style,
+    )  # fmt: skip
+    for row in rows:
+        if f"{value} range" in row:
+            low, high = map(float, row[f"{value} range"].split(" to "))
+            panel.vlines(row[over], low, high, color=style["color"], alpha=0.5)
+
+
 def drift(rows: list[Row]) -> Figure:
     """Frechet distance of read-outs over the steps of a chain."""
     real = [row for row in rows if row["method"] == "real digits"]
@@ -107,10 +119,7 @@ def drift(rows: list[Row]) -> Figure:
         for name, colour in colours.items():
             here = [r for r in chains if (r["b"], r["h"], r["method"]) == (level, hold, name)]
             if here:
-                panel.plot(
-                    [r["steps"] for r in here], [r["Frechet"] for r in here], marker="o",
-                    markersize=4, color=colour, label=name,
-                )  # fmt: skip
+                _line(panel, here, "steps", "Frechet", name, color=colour)
         for row in real:
             panel.axhline(row["Frechet"], color="0.4", ls=":", label="as many real digits")
         panel.set(xscale="log", title=f"b = {level}, h = {hold}", xlabel="steps")
@@ -128,10 +137,8 @@ def _by_nfe(rows: list[Row], places: list[Any], place: Callable[[Row], Any], val
         for name, colour in colours.items():
             here = [row for row in drawn if place(row) == where and row["sampler"] == name]
             if here:
-                panel.plot(
-                    [r["at most NFE"] for r in here], [r[value] for r in here], marker="o",
-                    markersize=4, color=colour, label=name, ls="-" if "chain" in name else "--",
-                )  # fmt: skip
+                style = "-" if "chain" in name else "--"
+                _line(panel, here, "at most NFE", value, name, color=colour, ls=style)
         panel.set(xscale="log", yscale="log", xlabel="network evaluations, at most", ylabel=value)
     return _finish(figure, axes)
 
@@ -161,11 +168,42 @@ def peers_networks(rows: list[Row]) -> Figure:
     return figure
 
 
+def text(rows: list[Row]) -> Figure:
+    """Divergence of 3-grams: of chains over their steps, of samples over their evaluations."""
+    parts: dict[Any, list[Row]] = {}
+    for row in rows:
+        place = (row["b"], row["h"]) if row["part"] == "chains" else row["part"]
+        parts.setdefault(place, []).append(row)
+    (floor,), value = parts.pop("real"), "3-gram divergence"
+    figure, axes = _sheet(len(parts), across=3, width=4.4)
+    colours = _colours(row["sampler"] for row in rows)
+    for panel, (place, of) in zip(axes, parts.items(), strict=True):
+        over = "at most NFE" if place == "samples" else "steps"
+        for name in dict.fromkeys(row["sampler"] for row in of):
+            here = [row for row in of if row["sampler"] == name]
+            style = "--" if "MD" in name or "D3PM" in name else "-"
+            _line(panel, here, over, value, name, color=colours[name], ls=style)
+        panel.axhline(floor[value], color="0.4", ls=":", label="as much real text")
+        if place == "samples":
+            panel.set(xscale="log", title="samples", xlabel="network evaluations, at most")
+            panel.minorticks_off()
+        else:
+            panel.set_xscale("symlog", linthresh=1)  # the first read-out is at 0
+            panel.set(
+                title="chains, b = {}, h = {}".format(*place), xlabel="steps", xlim=(-0.2, None)
+            )
+        at = sorted({row[over] for row in of})
+        panel.set_xticks(at, map(str, at), minor=False)
+    axes[0].set_ylabel(f"{value} to held-out text")
+    return _finish(figure, axes, ticks=False)
+
+
 FIGURES = {
     "exact_law": frontier,
     "digits": drift,
     "peers.exact": peers_exact,
     "peers.networks": peers_networks,
+    "text": text,
 }
 """What is drawn of a benchmark's report."""
 

@@ -69,3 +69,20 @@ def test_samplers_stand_over_evaluations(name, draw, value):
     wanted = {(row["at most NFE"], row[value]) for row in rows if row["sampler"] == sampler}
     found = [point for panel in figure.axes for point in points(panel, sampler)]
     assert set(found) == wanted and len(found) == len(wanted)
+
+
+def test_text_drifts_over_steps_and_samples_stand_over_evaluations():
+    rows = rows_of("text")
+    *chains, samples = plots.text(rows).axes
+    value = "3-gram divergence"
+    for panel, hold in zip(chains, (0.5, 0.8), strict=True):
+        here = [row for row in rows if (row.get("h"), row["sampler"]) == (hold, "with head")]
+        assert points(panel, "with head") == [(row["steps"], row[value]) for row in here]
+        low, high = map(float, here[-1][f"{value} range"].split(" to "))
+        bars = [bar.get_segments()[0] for bar in panel.collections]
+        assert any(
+            (bar == [[here[-1]["steps"], low], [here[-1]["steps"], high]]).all() for bar in bars
+        )
+    here = [row for row in rows if row["sampler"] == "MDLM (D3PM, absorbing)"]
+    assert points(samples, here[0]["sampler"]) == [(r["at most NFE"], r[value]) for r in here]
+    assert points(samples, "as much real text")[0][1] == rows[0][value]
