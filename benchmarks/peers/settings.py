@@ -133,7 +133,9 @@ def _loop() -> list[Setting]:
     def steps(eta: float, kernel: Kernel, count: int) -> list[Step]:
         return samplers.remdm_loop(count, eta)
 
-    return [Setting(f"η {eta:g}", partial(peer, partial(steps, eta), False)) for eta in (0.1, 0.3)]
+    return [
+        Setting(f"η {eta:g}", partial(peer, partial(steps, eta), False)) for eta in (0.02, 0.1, 0.3)
+    ]
 
 
 def _flow() -> list[Setting]:
