@@ -58,7 +58,7 @@ def valid(folder: Path) -> dict[str, tuple[Path, Callable[[Path], Any]]]:
     save_file(load_file(weights), weights)
 
     def design(path: Path) -> Any:
-        return files.read_design(str(path), (4,) if path.suffix == ".txt" else (8, 8), 2)
+        return files.read_design(str(path), (4,) if path.suffix == ".txt" else (8, 8), 2).states
 
     def mask(path: Path) -> Any:
         return files.read_mask(str(path), (8, 8))

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from discrete_ca import metrics, serialization
-from discrete_ca.data import load, load_continuous
-from discrete_ca.data.loading import NAMES, POINTS
+from discrete_ca.data.loading import NAMES
 from discrete_ca.serialization import PACKAGE, Configured
 
 _QUIET = {"source", "folder", "progress", "save_minutes"}  # of one machine, or told elsewhere
@@ -116,17 +115,15 @@ class ModelCard:
         # its examples, or such digits, come with the package
         embedded = source in NAMES or (shape == (28, 28) and (numbers or k in (2, 16)))
         design = f"--design {'test:0' if embedded else 'FILE:0'}"
-        some = own = ""
-        if self.kernel.told_label:  # a design is told its own class, which stays so
-            some, own = " --label 0", f" --label {_class_of_first(source)}"
-        found = [f"variants {{}} {design} --level 0.3{own}"]
+        label = " --label 0" if self.kernel.told_label else ""  # a design's own is told unsaid
+        found = [f"variants {{}} {design} --level 0.3"]
         if start is not None:
-            found.insert(0, f"sample {{}} --count 64{some}")
+            found.insert(0, f"sample {{}} --count 64{label}")
             if len(shape) >= 2:
                 height, width = shape[-2:]
-                found.append(f"inpaint {{}} {design} --box {height // 2} {height} 0 {width}{own}")
+                found.append(f"inpaint {{}} {design} --box {height // 2} {height} 0 {width}")
             elif shape:
-                found.append(f"inpaint {{}} {design} --span 0 {max(shape[0] // 2, 1)}{own}")
+                found.append(f"inpaint {{}} {design} --span 0 {max(shape[0] // 2, 1)}")
         return [f"discrete-ca {line.format(self.name)}" for line in found]
 
     def usage(self) -> str:
@@ -213,15 +210,6 @@ class ModelCard:
             yield ""
         if not self.measured:
             yield "None were taken.\n"
-
-
-def _class_of_first(source: Any) -> int | str:
-    """The class of the test split's first example; CLASS where the package does not have it."""
-    if source not in NAMES:
-        return "CLASS"
-    first = load_continuous(source, "test") if source in POINTS else load(source, "test")
-    labels = first.labels
-    return "CLASS" if labels is None else int(labels[0])
 
 
 def _table(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:

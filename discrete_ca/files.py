@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -108,102 +108,97 @@ def write(
                 np.savez_compressed(file, **arrays)
 
 
+class Design(NamedTuple):
+    """A design that was read."""
+
+    states: Tensor
+    """Categories, long, or numbers; S."""
+    label: int | None
+    """Its class, where its data say one."""
+    present: Tensor | None
+    """Which sites are data and not padding, boolean, S; None where nothing pads."""
+
+
 def read_design(
     source: str,
     shape: tuple[int, ...],
     num_categories: int | None,
     settings: Mapping[str, Any] | None = None,
     tokenizer: Tokenizer | None = None,
-) -> Tensor:
+) -> Design:
     """One design of shape S, read as the data of its run were.
+
+    What a digit of MNIST shows is no class where `settings` name other data.
 
     Args:
         source: ``test:3`` or ``train:3``, of the run's own data where they have splits, else an
             MNIST digit; or a file: .npy, .npz, .pt, .txt with examples (the first, or
             ``file.npz:3``), or a picture, bright for high. Whole numbers below K are categories
-            already.
+            already. An array file may hold labels and an array `present`.
         shape: S.
         num_categories: K; None for real-valued states.
         settings: `source`, `binarize`, `quantize`, `value_range` and `states_key` of the run's
             data; without `binarize` and `quantize` a picture's grey levels are divided evenly
             among the categories.
-        tokenizer: makes categories of a .txt file, one example a line, as `write` writes them.
+        tokenizer: makes categories of a .txt file, one example a line, as `write` writes them; one
+            that pads says by its category which sites do.
 
     Raises:
         DataError: for files that cannot be read or do not fit.
-    """
-    return read_labelled(source, shape, num_categories, settings, tokenizer)[0]
-
-
-def read_labelled(
-    source: str,
-    shape: tuple[int, ...],
-    num_categories: int | None,
-    settings: Mapping[str, Any] | None = None,
-    tokenizer: Tokenizer | None = None,
-) -> tuple[Tensor, int | None]:
-    """A design as `read_design` reads it, and its class where its data say one.
-
-    What a digit of MNIST shows is no class where `settings` name other data.
 
     Example:
-        >>> read_labelled("test:0", (28, 28), 2)[1]
+        >>> read_design("test:0", (28, 28), 2).label
         7
     """
     name, place = split_index(source)
-    path, labels = Path(name), None
+    path, settings = Path(name), settings or {}
     if name in ("test", "train") and not path.exists():
-        found = _of_split(source, name, shape, num_categories, settings or {}, tokenizer)
-        states, labels = found.states, found.labels
-        if found.name in DIGITS.values() and (settings or {}).get("source") not in _OF_DIGITS:
+        found = _of_split(source, name, shape, num_categories, settings, tokenizer)
+        states, labels, present = found.states, found.labels, None
+        if found.name in DIGITS.values() and settings.get("source") not in _OF_DIGITS:
             labels = None
     elif tokenizer is not None and path.suffix.lower() == ".txt":
-        states, place = _line(path, place, tokenizer), 0
-        missing = shape[-1] - states.shape[1]
+        states, labels, present = _line(path, place, tokenizer), None, None
+        place, missing = 0, shape[-1] - states.shape[1]
         if tokenizer.pad is not None and missing > 0:
             states = torch.nn.functional.pad(states, (0, missing), value=tokenizer.pad)
     else:
-        states, labels = _examples(path, shape, num_categories, settings or {})
+        states, labels, present = _examples(path, shape, num_categories, settings)
     if states.shape[1:] != shape:
         raise DataError(f"design '{source}' has shape {tuple(states.shape[1:])}; allowed: {shape}")
     if place >= len(states):
         raise DataError(f"design '{source}': allowed: an index below {len(states)}")
-    label = None
-    if labels is not None and labels.shape == states.shape[:1] and not labels.is_floating_point():
-        said = int(labels[place])
-        label = said if 0 <= said <= checks.MAX_LABEL else None  # below 0 stands for none
-    if num_categories is None:
-        return states[place], label
-    z = states[place].long()
-    if z.numel() and (int(z.min()) < 0 or int(z.max()) >= num_categories):
-        raise DataError(
-            f"design '{source}' holds values in [{int(z.min())}, {int(z.max())}]; "
-            f"allowed: 0 .. {num_categories - 1}"
-        )
-    return z, label
-
-
-def padding(source: str, z: Tensor, tokenizer: Tokenizer | None = None) -> Tensor | None:
-    """Which sites of a design are data and not padding, (*S); None where nothing pads.
-
-    Args:
-        source: as `read_design` took it: an array file may hold an array `present`.
-        z: the design.
-        tokenizer: one that pads says it by its category.
-
-    Raises:
-        DataError: for an array that does not fit.
-    """
+    z = states[place]
+    if num_categories is not None:
+        z = z.long()
+        if z.numel() and (int(z.min()) < 0 or int(z.max()) >= num_categories):
+            raise DataError(
+                f"design '{source}' holds values in [{int(z.min())}, {int(z.max())}]; "
+                f"allowed: 0 .. {num_categories - 1}"
+            )
     if tokenizer is not None:
-        return None if tokenizer.pad is None else z != tokenizer.pad
-    name, place = split_index(source)
-    if Path(name).suffix.lower() not in (".npz", ".pt"):
+        real = None if tokenizer.pad is None else z != tokenizer.pad
+    else:
+        real = None if present is None else _present(present, source, place, shape)
+    return Design(z, class_of(labels, place), real)
+
+
+def class_of(labels: Tensor | None, place: int) -> int | None:
+    """What labels (N,) say of one example; None for what is no class, such as a number below 0.
+
+    Example:
+        >>> class_of(torch.tensor([3, -1]), 0), class_of(torch.tensor([3, -1]), 1)
+        (3, None)
+    """
+    if labels is None or labels.ndim != 1 or labels.is_floating_point() or place >= len(labels):
         return None
-    found = array_file(Path(name), None, None).present
-    if found is None:
-        return None
-    found = found[None] if found.shape == z.shape else found
-    if found.shape[1:] != z.shape or place >= len(found):
+    label = int(labels[place])
+    return label if 0 <= label <= checks.MAX_LABEL else None
+
+
+def _present(present: Tensor, source: str, place: int, shape: tuple[int, ...]) -> Tensor:
+    found = present[None] if present.shape == shape else present
+    if found.shape[1:] != shape or place >= len(found):
         raise DataError(f"present of '{source}' has shape {tuple(found.shape)}; allowed: (N, *S)")
     return found[place]
 
@@ -242,16 +237,16 @@ def _digits(source: str, split: str, num_categories: int | None) -> DiscreteData
 
 def _examples(
     path: Path, shape: tuple[int, ...], num_categories: int | None, settings: Mapping[str, Any]
-) -> tuple[Tensor, Tensor | None]:
-    """The examples of a file, (N, *S), as categories or, with none, as numbers; their labels."""
-    suffix, labels = path.suffix.lower(), None
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """The examples of a file, (N, *S), as categories or numbers; labels; what is not padding."""
+    suffix, labels, present = path.suffix.lower(), None, None
     if suffix == ".txt":
         states = _rows(path, int if num_categories is not None else float)
     elif suffix in PICTURES:
         states = _picture(path)[None]
     else:
         raw = array_file(path, settings.get("states_key"), None)
-        states, labels = raw.values, raw.labels
+        states, labels, present = raw.values, raw.labels, raw.present
     if tuple(states.shape) == shape:
         states = states[None]
     if num_categories is None:
@@ -261,7 +256,7 @@ def _examples(
         states = _categories(states, num_categories, settings, suffix in PICTURES)
     if suffix == ".txt" and states.shape[1] == math.prod(shape):
         states = states.reshape(-1, *shape)
-    return states, labels
+    return states, labels, present
 
 
 def _categories(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -58,7 +58,8 @@ class _Running:
     hold: float | None = None
     """h, in place of the kernel's own: nearer to 1 is slower and more faithful."""
     label: int | None = None
-    """The class to draw, for kernels that are told."""
+    """The class to draw, for kernels that are told; unless said, that of the design, where its data
+    say one. -1: none."""
     guidance: float = 0.0
     """g: above 0, follow the label more than the data do, at twice the cost."""
     metropolis: bool = False
@@ -70,7 +71,7 @@ class _Running:
     trust_code: bool = False
     """Import classes from outside the package that the run names."""
 
-    def open(self, inputs: Sequence[str | None] = ()) -> Opened:
+    def open(self, *inputs: str | None) -> Opened:
         """The kernel and its data; output and inputs are checked."""
         saved = runs.load_run(self.run, self.trust_code)
         shape = self.shape or saved.shape
@@ -95,13 +96,19 @@ class _Running:
             if given is not None and out.resolve() == Path(files.split_index(given)[0]).resolve():
                 raise ConfigError(f"out was {out}, which is read; allowed: another file")
         settings = saved.about.get("config", {}).get("data", {})
-        told = self.label is not None
-        kernel = guided(saved.kernel, self.guidance, told, "without --label").to(best_device())
-        return Opened(saved, kernel, shape, out, settings, coding)
+        return Opened(saved, saved.kernel.to(best_device()), shape, out, settings, coding)
+
+    def told(self, own: int | None) -> int | None:
+        """The label that is told: the one that was said, else a design's own; None for none."""
+        if self.label is not None:
+            return None if self.label == -1 else self.label
+        if own is not None:
+            console.print(f"The design is of class {own}, which is told (--label -1: none).")
+        return own
 
     def write(
         self, run: Opened, chain: Callable[..., Any], *given: Any, present: Tensor | None,
-        **settings: Any,
+        own: int | None = None, **settings: Any,
     ) -> Tensor:  # fmt: skip
         """Run a chain, write what it drew and say what it cost.
 
@@ -110,12 +117,15 @@ class _Running:
             chain: the chain.
             given: what it takes.
             present: which sites of what it draws are data, of shape S or (N, *S); None for all.
+            own: the class of the design that it begins with.
             settings: what else it takes.
         """
+        label = self.told(own if run.kernel.told_label else None)
+        kernel = guided(run.kernel, self.guidance, label is not None, "without --label")
         begun = time.monotonic()
         z: Tensor
         z, info = chain(
-            run.kernel, *given, **settings, label=self.label, metropolis=self.metropolis,
+            kernel, *given, **settings, label=label, metropolis=self.metropolis,
             draw=self.draw, return_info=True, generator=torch.Generator().manual_seed(self.seed),
         )  # fmt: skip
         z = z.cpu()
@@ -162,10 +172,8 @@ class Opened:
         """What makes text of its states."""
         return self.saved.tokenizer
 
-    def design(self, source: str) -> tuple[Tensor, Tensor | None]:
-        """A design, and which of its sites are data and not padding; None for all.
-
-        It is an example of the run's data, or what is read as they were.
+    def design(self, source: str) -> files.Design:
+        """An example of the run's data, or what is read as they were.
 
         Raises:
             DataError: for an index that is out of range, and as `files.read_design`.
@@ -177,13 +185,14 @@ class Opened:
             if place >= len(own):
                 raise DataError(f"design '{source}': allowed: an index below {len(own)}")
             row, present = torch.tensor([place]), getattr(own, "present", None)
-            return own[row][0], None if present is None else present[row][0]
-        z = files.read_design(
+            label = files.class_of(getattr(own, "labels", None), place)
+            return files.Design(own[row][0], label, None if present is None else present[row][0])
+        found = files.read_design(
             source, self.shape, self.num_categories, self.settings, self.tokenizer
         )
         if of_split and own is None:
             console.print(f"{source} is a digit of MNIST's: the run's data have no '{name}' here.")
-        return z, files.padding(source, z, self.tokenizer)
+        return found
 
 
 @dataclass(frozen=True)
@@ -232,11 +241,11 @@ class Variants(_OnDesign):
 
     def __call__(self) -> None:
         """Do it."""
-        run = self.open([self.design])
-        z, present = run.design(self.design)
+        run = self.open(self.design)
+        z, own, present = run.design(self.design)
         found = self.write(
             run, chains.variants, z, self.count, level=self.level, steps=self.steps,
-            present=present, known=None if present is None else (present, z),
+            present=present, known=None if present is None else (present, z), own=own,
         )  # fmt: skip
         if run.num_categories is None:
             away = float((found - z).double().square().mean().sqrt())
@@ -266,12 +275,12 @@ class Inpaint(_OnDesign):
 
     def __call__(self) -> None:
         """Do it."""
-        run = self.open([self.design, self.mask])
+        run = self.open(self.design, self.mask)
         mask = self.sites(run.shape)
-        z, present = run.design(self.design)
+        z, own, present = run.design(self.design)
         self.write(
             run, partial(chains.inpaint, present=present), z, mask, n=self.count,
-            moves=self.moves, correctors=self.correctors, present=present,
+            moves=self.moves, correctors=self.correctors, present=present, own=own,
         )  # fmt: skip
 
     def sites(self, shape: tuple[int, ...]) -> Tensor:

@@ -85,7 +85,7 @@ class Session(Workspace):
         """Begin with a file: a picture, .npy, .npz, .txt (``file.npz:3``), or ``test:3``, a digit.
 
         Its categories are kept in the session, and its class where the file or the digits say one
-        (see `label`); not its name.
+        (see `label`); not its name. Padding is locked.
 
         Args:
             source: the file.
@@ -94,10 +94,10 @@ class Session(Workspace):
         Raises:
             DataError: for a file that cannot be read or does not fit.
         """
-        design, label = files.read_labelled(
+        design, label, present = files.read_design(
             str(source), self.shape, self.num_categories, settings, self.tokenizer
         )
-        return self.start(design, label=label)
+        return self.start(design, None if present is None else ~present, label)
 
     def start_from_noise(self, n: int = 8, **settings: Any) -> list[Node]:
         """Begin with n designs that the kernel makes of noise.

@@ -409,6 +409,29 @@ def test_exact_refuses_kernels_that_are_told_labels(tmp_path, capsys):
     assert "18 network evaluations each" in capsys.readouterr().out
 
 
+def test_a_design_is_told_its_own_class(tmp_path, capsys):
+    np.savez(tmp_path / "x.npz", states=np.eye(20, 3, dtype=int), labels=np.arange(20) % 2)
+    words = ("train", tmp_path / "run", "--data", tmp_path / "x.npz", "--net.labels", *FAST)
+    assert run(*words) == 0
+
+    def drawn(design, *label):
+        out = tmp_path / "y.npy"
+        words = ("variants", tmp_path / "run", "--design", f"{tmp_path}/{design}", *label)
+        assert run(*words, "--level", 0.9, "--count", 64, "--out", out) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        return np.load(out).tolist(), "of class 1, which is told (--label -1: none)" in said
+
+    found, said = drawn("x.npz:3")
+    assert said and drawn("x.npz:3", "--label", 1) == (found, False)
+    assert drawn("x.npz:3", "--label", -1) != (found, False)
+    np.save(tmp_path / "bare.npy", np.eye(20, 3, dtype=int))
+    assert drawn("bare.npy:3") == drawn("x.npz:3", "--label", -1)
+    guided = ("variants", tmp_path / "run", "--guidance", 1, "--out", tmp_path / "z.npy")
+    assert run(*guided, "--design", f"{tmp_path}/x.npz:3") == 0
+    assert run(*guided, "--design", f"{tmp_path}/bare.npy:3") == 2
+    assert "guidance was 1.0; allowed: 0 without --label" in capsys.readouterr().err
+
+
 def test_eval_measures_guided_samples(place, tmp_path, capsys):
     rows = np.random.default_rng(0).integers(0, 3, (40, 4))
     np.savez(tmp_path / "x.npz", states=rows, labels=np.arange(40) % 2)

@@ -70,6 +70,8 @@ def test_files_say_the_class_of_a_design_where_they_hold_it(tmp_path):
     assert [small.label(small.start_from_file(file)) for file in files] == [5, None, 7]
     np.savez(tmp_path / "y.npz", states=np.eye(3, dtype=int), labels=[0.5, 1, 2])
     assert small.label(small.start_from_file(f"{tmp_path}/y.npz:0")) is None
+    np.savez(tmp_path / "z.npz", states=np.eye(3, dtype=int), present=np.tri(3, dtype=int))
+    assert small.start_from_file(f"{tmp_path}/z.npz:1").locked.tolist() == [False, False, True]
 
 
 @pytest.mark.parametrize(
