@@ -180,7 +180,9 @@ class Person:
 
     async def act(self) -> None:
         """One round: variants of some design, a pick, and something else."""
-        near = await self.draw("variants", node=max(self.told), **VARIANTS)
+        # a kill may have cut off an unlock
+        unlocked = max(i for i, (_, locked) in self.told.items() if not locked)
+        near = await self.draw("variants", node=unlocked, **VARIANTS)
         if near is None:
             return
         node = self.chance.choice(near["nodes"])["id"]
@@ -204,7 +206,7 @@ class Person:
 
         while not over.is_set():
             try:
-                if not self.session:
+                if not self.told:
                     await self.begin()
                 await self.act()
             except (httpx.TransportError, ConnectionError) as error:

@@ -21,30 +21,33 @@ from tests.training import shared_run
 COMMON = {"steps": 40, "observe_every": 10, "best": "held_out"}
 
 
+def launched(rank, processes, port, settings, stop_at):
+    several = {
+        "WORLD_SIZE": str(processes), "RANK": str(rank), "LOCAL_RANK": str(rank),
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+    }  # fmt: skip
+    given = json.dumps({"settings": settings, "stop_at": stop_at})
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.training.shared_run", given],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, **(several if processes > 1 else {}), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 def start(processes, folder, stop_at=None):
     """Run it in so many processes, as `torchrun` does; what the first one printed."""
     settings = {**COMMON, "folder": str(folder), "accumulate": 2 // processes}
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    running = []
-    for rank in range(processes):
-        several = {
-            "WORLD_SIZE": str(processes), "RANK": str(rank), "LOCAL_RANK": str(rank),
-            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-        }  # fmt: skip
-        given = json.dumps({"settings": settings, "stop_at": stop_at})
-        running.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "tests.training.shared_run", given],
-                cwd=Path(__file__).parents[2],
-                env={**os.environ, **(several if processes > 1 else {}), "OMP_NUM_THREADS": "1"},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-    ended = [process.communicate(timeout=300) for process in running]
+    with socket.socket() as held:  # while they run, so that nobody else is given its port
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        running = [
+            launched(rank, processes, held.getsockname()[1], settings, stop_at)
+            for rank in range(processes)
+        ]
+        ended = [process.communicate(timeout=300) for process in running]
     for process, (_, err) in zip(running, ended, strict=True):
         assert process.returncode == 0, err
     return ended[0][0].strip()

@@ -58,6 +58,7 @@ export function begin() {
   $("begin-text").hidden = store.model.kind !== "text";
   $("examples-part").hidden = !store.model.examples;
   $("examples-of").textContent = `From ${store.model.examples_of}`;
+  $("examples").replaceChildren(); // those of before would be replaced under a finger
   if (store.model.examples) examples(0);
   if (!$("begin-dialog").open) $("begin-dialog").showModal();
   $("begin-ways").querySelector("button").focus();

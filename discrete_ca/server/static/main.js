@@ -234,7 +234,14 @@ function discard() {
   for (const each of store.nodes.values()) if (each.parents.some((id) => gone.has(id))) gone.add(each.id);
   const rest = gone.size > 1 ? ` and the ${gone.size - 1} made from it` : "";
   if (!confirm(`Discard design ${node.id}${rest}? This cannot be undone.`)) return;
-  inTurn(() => change(`/nodes/${node.id}`, undefined, "DELETE"));
+  inTurn(async () => {
+    knobs.yieldTo(); // nothing is measured of a design that goes
+    try {
+      await change(`/nodes/${node.id}`, undefined, "DELETE");
+    } finally {
+      knobs.resume();
+    }
+  });
 }
 
 // -- showing ----------------------------------------------------------------------------------------------

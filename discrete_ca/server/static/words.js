@@ -71,8 +71,8 @@ export class WordsEditor {
   }
 
   show(design, locked) {
+    if (design !== this.design) this.typed.clear(); // what is typed outlasts the end of a drawing
     Object.assign(this, { design, locked });
-    this.typed.clear();
     this.draw();
   }
 
