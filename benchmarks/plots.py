@@ -37,7 +37,7 @@ def _sheet(count: int, across: int = 4, width: float = 3.4) -> tuple[Figure, lis
     return figure, axes[:count]
 
 
-def _finish(figure: Figure, axes: Iterable[Axes], ticks: bool = True) -> Figure:
+def _finish(figure: Figure, axes: Iterable[Axes]) -> Figure:
     """Plain numbers on axes of orders of magnitude, and one legend for all panels, below them."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -45,7 +45,7 @@ def _finish(figure: Figure, axes: Iterable[Axes], ticks: bool = True) -> Figure:
     for panel in axes:
         panel.grid(True, which="major", alpha=0.25)
         for axis in (panel.xaxis, panel.yaxis):
-            if ticks and axis.get_scale() == "log":
+            if axis.get_scale() == "log":
                 axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=9))
                 axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
                 axis.set_minor_formatter(NullFormatter())
@@ -186,16 +186,17 @@ def text(rows: list[Row]) -> Figure:
         panel.axhline(floor[value], color="0.4", ls=":", label="as much real text")
         if place == "samples":
             panel.set(xscale="log", title="samples", xlabel="network evaluations, at most")
-            panel.minorticks_off()
         else:
             panel.set_xscale("symlog", linthresh=1)  # the first read-out is at 0
             panel.set(
                 title="chains, b = {}, h = {}".format(*place), xlabel="steps", xlim=(-0.2, None)
             )
-        at = sorted({row[over] for row in of})
-        panel.set_xticks(at, map(str, at), minor=False)
     axes[0].set_ylabel(f"{value} to held-out text")
-    return _finish(figure, axes, ticks=False)
+    _finish(figure, axes)
+    for panel, of in zip(axes, parts.values(), strict=True):  # where there is something, alone
+        at = sorted({row["steps" if "steps" in row else "at most NFE"] for row in of})
+        panel.set_xticks(at, map(str, at))
+    return figure
 
 
 FIGURES = {

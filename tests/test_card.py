@@ -124,14 +124,19 @@ def test_embedded_digits_are_designs():
     assert "--design test:0 --box 14 28 0 28" in ModelCard(kernel, "x", facts).commands()[2]
 
 
-def test_samples_are_told_a_class_and_designs_have_their_own():
+@pytest.mark.parametrize(
+    ("source", "shape"), [("mnist16", (28, 28)), ("shapes", (3, 32, 32)), ("mine.npz", (28, 28)),
+                          ("mine.npz", (3, 32, 32))],
+)  # fmt: skip
+def test_samples_are_told_a_class_and_designs_have_their_own(source, shape):
     net = dca.nn.UNet(16, 16, widths=(8,), head_width=8, num_classes=10)
     kernel = dca.CategoricalNoiseKernel(net, dca.corruption.Uniform(16))
-    facts = {"data": {"shape": (28, 28)}, "config": {"data": {"source": "mnist16"}}}
+    facts = {"data": {"shape": shape}, "config": {"data": {"source": source}}}
     sample, *others = ModelCard(kernel, "x", facts).commands()
     assert sample.endswith("--count 64 --label 0") and len(others) == 2
     assert not any("--label" in line for line in others)
-    assert all("test:0" in line for line in others)
+    embedded = shape == (28, 28) or source != "mine.npz"
+    assert all(("test:0" in line) == embedded for line in others)
 
 
 def test_metadata_and_facts():

@@ -14,7 +14,7 @@ from discrete_ca import data
 from discrete_ca.data import DiscreteData
 from discrete_ca.data.sources import array_file
 from discrete_ca.errors import DataError
-from discrete_ca.files import DIGITS
+from discrete_ca.files import DIGITS, class_of
 from discrete_ca.runs import SavedRun
 
 _PADDED_LOOKED_AT = 10_000
@@ -62,7 +62,7 @@ class Examples:
 
     def label(self, place: int) -> int | None:
         """The class of one; None where the data have none."""
-        return None if self.labels is None else int(self.labels[place])
+        return class_of(self.labels, place)
 
 
 def read_examples(source: str | Path, run: SavedRun) -> DiscreteData:
