@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from discrete_ca.errors import NonFiniteError
 from discrete_ca.logits import pieces, wide
 
-_BLOCK = 16
+_BLOCK, _MANY = 16, 128
+"""Categories a block, and how many are drawn from by blocks: fewer are faster summed one by one."""
 
 
 def keyed(*key: int | str) -> torch.Generator:
@@ -143,10 +144,40 @@ def categorical(log_weights: Tensor, generator: torch.Generator | None = None) -
     *batch, num = log_weights.shape
     rows = log_weights.detach().reshape(-1, num)
     u = uniform((rows.shape[0],), rows.device, generator)
-    draw = _draw_two if num == 2 else _draw_few if num <= _BLOCK else _draw_many
+    draw = _draw_two if num == 2 else _draw_few if num < _MANY else _draw_many
     index, highest = draw(rows, u)
     if not bool(highest.isfinite().all()):
         raise NonFiniteError("log_weights are not finite; allowed: numbers and -inf, not all -inf")
+    return index.reshape(batch)
+
+
+def weighted(weights: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Draw an index from each row of `weights`, by inverse CDF in float64.
+
+    Args:
+        weights: probabilities up to a factor a row, shape (..., K); 0 excludes.
+        generator: source of randomness.
+
+    Returns:
+        Indices, long, shape (...).
+
+    Raises:
+        NonFiniteError: for a row that holds NaN or an infinity, or does not sum to more than 0.
+
+    Example:
+        >>> weighted(torch.tensor([[0.5, 0.0], [0.0, 3.0]]))
+        tensor([0, 1])
+    """
+    *batch, num = weights.shape
+    rows = weights.detach().reshape(-1, num)
+    u = uniform((rows.shape[0],), rows.device, generator)
+
+    def work(rows: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        return _invert(rows, u)[0], rows.sum(-1)
+
+    index, total = _in_pieces(work, rows, u)
+    if not bool((total.isfinite() & (total > 0)).all()):
+        raise NonFiniteError("weights are no law; allowed: non-negative finite numbers, not all 0")
     return index.reshape(batch)
 
 
@@ -210,25 +241,12 @@ def _blocks(weights: Tensor) -> Tensor:
 
 
 def _invert(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """The inverse CDF (N,) of weights (N, K) at u (N,), and where in its step each u fell.
-
-    Long rows are cut into blocks once more. Sums of few float32 weights keep the relative precision
-    of small weights; what is summed further is in float64.
-    """
-    count, num = weights.shape
-    if num > _BLOCK:
-        blocks = _blocks(weights)
-        block, rest = _invert(blocks.sum(-1), u)
-        member, rest = _invert(blocks[torch.arange(count, device=u.device), block], rest)
-        return block * _BLOCK + member, rest
-    columns = weights.T.double()
-    sums = torch.empty_like(columns)
-    sums[0] = columns[0]
-    for k in range(1, num):  # a scan over the short side, vectorised over the long one
-        torch.add(sums[k - 1], columns[k], out=sums[k])
-    below = torch.nextafter(sums[-1], sums.new_zeros(()))  # so that rounding reaches no empty step
-    target = torch.minimum(u * sums[-1], below)
-    index = (sums <= target).sum(0).clamp_(max=num - 1)[None]
-    step = columns.gather(0, index).clamp_min(1e-300)
-    rest = 1 - (sums.gather(0, index) - target) / step
-    return index[0], rest[0].clamp_(0.0, 1 - 2**-53)
+    """The inverse CDF (N,) of weights (N, K) at u (N,), and where in its step each u fell."""
+    edges = weights.cumsum(-1, dtype=torch.float64)  # keeps the small ones of float32 weights
+    total = edges[:, -1]
+    below = torch.nextafter(total, total.new_zeros(()))  # so that rounding reaches no empty step
+    target = torch.minimum(u * total, below)[:, None]
+    index = (edges <= target).sum(-1, keepdim=True).clamp_(max=weights.shape[1] - 1)
+    step = weights.gather(-1, index).double().clamp_min(1e-300)
+    rest = 1 - (edges.gather(-1, index) - target) / step
+    return index[:, 0], rest[:, 0].clamp_(0.0, 1 - 2**-53)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from discrete_ca import draws, logits
+from discrete_ca.errors import NonFiniteError
 from tests.helpers import assert_counts, counts_of, f64, seeded
 
 LAST = 1 - 2.0**-53  # the largest uniform there is
@@ -171,6 +172,36 @@ def test_shapes_and_constants_of_rows(shape, k):
     assert drawn.shape == shape and drawn.dtype == torch.long
     shifted = logits.double() + 1000
     assert torch.equal(draws.categorical(shifted, seeded(5)), drawn)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("k", [1, 2, 5, 17, 300])
+def test_weights_are_drawn_from_as_their_logarithms_are(k, dtype):
+    weights = torch.rand(2000, k, dtype=dtype, generator=seeded(12))
+    weights[weights < 0.2] = 0.0
+    weights[:, 0] += 0.1
+    found = draws.weighted(weights.reshape(40, 50, k), seeded(13)).flatten()
+    of_logs = draws.categorical(weights.log(), seeded(13))
+    assert bool((weights.gather(-1, found[:, None]) > 0).all())
+    edges = weights.double().cumsum(-1) / weights.double().sum(-1, keepdim=True)
+    u = draws.uniform((2000,), torch.device("cpu"), seeded(13))
+    clear = ((edges - u[:, None]).abs() > 1e-6).all(-1)
+    assert float(clear.double().mean()) > 0.99 and torch.equal(found[clear], of_logs[clear])
+
+
+@pytest.mark.parametrize("u", [0.0, 0.5, LAST])
+@pytest.mark.parametrize("place", [0, 1, 20, 39])
+def test_weights_of_0_are_never_drawn(place, u, crafted):
+    weights = torch.zeros(1, 40)
+    weights[0, place] = 3e-7
+    crafted(u)
+    assert draws.weighted(weights).tolist() == [place]
+
+
+@pytest.mark.parametrize("bad", [[0.0, 0.0], [1.0, math.nan], [math.inf, 1.0], [1.0, -2.0]])
+def test_weights_that_are_no_law_are_refused(bad):
+    with pytest.raises(NonFiniteError, match="allowed: non-negative"):
+        draws.weighted(torch.tensor([[1.0, 1.0], bad]))
 
 
 def test_draws_leave_logits_and_gradients_alone():

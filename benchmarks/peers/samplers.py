@@ -205,27 +205,13 @@ def jumped(rate: Tensor, h: float) -> Tensor:
     return torch.where(rate > 0, -torch.expm1(-h * rate) / rate.clamp_min(1e-30), h)
 
 
-def drawn(law: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """A state for every site, (B, *S), from laws (B, *S, V): inverse CDFs in float64.
-
-    Example:
-        >>> drawn(torch.tensor([[[0.0, 1.0], [1.0, 0.0]]]))
-        tensor([[1, 0]])
-    """
-    edges = law.cumsum(-1, dtype=torch.float64)
-    total = edges[..., -1]
-    below = torch.nextafter(total, total.new_zeros(()))  # so that rounding reaches no empty state
-    u = draws.uniform(law.shape[:-1], law.device, generator)
-    return (edges <= torch.minimum(u * total, below).unsqueeze(-1)).sum(-1)
-
-
 @torch.no_grad()
 def draw(
     steps: Sequence[Step], denoiser: Denoiser, x: Tensor, generator: torch.Generator | None = None
 ) -> Tensor:
     """Run a sampler from states x, (B, *S), to clean ones."""
     for step in steps:
-        x = drawn(step.law(denoiser(x, step.level), x), generator)
+        x = draws.weighted(step.law(denoiser(x, step.level), x), generator)
     return x
 
 
@@ -241,7 +227,7 @@ def draw_cached(
     p = denoiser(x, steps[0].level)
     asked, mask = len(x), p.shape[-1]
     for step in steps:
-        y = drawn(step.law(p, x), generator)
+        y = draws.weighted(step.law(p, x), generator)
         anew = (y != x) & (y == mask).flatten(1).any(1)[(...,) + (None,) * (x.ndim - 1)]
         anew = anew.flatten(1).any(1)
         x = y

@@ -189,7 +189,7 @@ class Corruption(Configured, nn.Module, ABC):
 
     def _sample(self, z: Tensor, b: Tensor, generator: torch.Generator | None) -> Tensor:
         q, index = self.matrices(b)
-        return draws.categorical(q[checks.spread(index, z), z].log(), generator)
+        return draws.weighted(q[checks.spread(index, z), z], generator)
 
     def log_prob(self, z: Tensor, x: Tensor, level: checks.Level) -> Tensor:
         """``log Q_b[z, x]`` at single points; z and x of shape (B, *S), result (B, *S)."""
@@ -331,7 +331,7 @@ class Corruption(Configured, nn.Module, ABC):
         new = self.log_prob(z_left, every, b_y[batch]).exp()
         old = self.log_prob(z_left, every, b_x[batch]).exp()
         law = (new - hold[batch, None] * torch.minimum(old, new)).clamp_min(0.0)
-        y[rows] = draws.categorical(law.log(), generator)
+        y[rows] = draws.weighted(law, generator)
         return y
 
     def _try_residual(

@@ -99,7 +99,7 @@ class Matrix(Corruption):
         if self.limit is None:
             return super()._sample(z, b, generator)
         redraw = draws.uniform(z.shape, z.device, generator) < checks.spread(b, z)
-        fresh = draws.categorical(self.limit.log()[z], generator)
+        fresh = draws.weighted(self.limit[z], generator)
         return torch.where(redraw, fresh, z)
 
     def log_likelihood(self, x: Tensor, level: checks.Level) -> Tensor:

@@ -294,16 +294,16 @@ def test_the_last_round_of_rejection_may_take_everything(family, monkeypatch):
 def test_near_levels_at_hold_1_reach_the_residual_in_full(monkeypatch):
     """Where rejection hardly ever accepts, the law is still right: the leftover path runs."""
     rows = []
-    original = draws.categorical
+    original = draws.weighted
 
-    def spy(log_weights, generator=None):
-        rows.append(log_weights.shape[0])
-        return original(log_weights, generator)
+    def spy(weights, generator=None):
+        rows.append(weights.shape[0])
+        return original(weights, generator)
 
     family = Ordinal(3)
-    monkeypatch.setattr(draws, "categorical", spy)
+    monkeypatch.setattr(draws, "weighted", spy)
     assert_step_follows_coupling(family, 1.0, 0.5, 0.45, repeats=200_000, seed=3)
-    assert len(rows) == 1 and rows[0] > 1000  # Ordinal samples without `categorical`
+    assert len(rows) == 1 and rows[0] > 1000  # Ordinal samples without `weighted`
 
 
 @every_shape
