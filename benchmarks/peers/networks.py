@@ -14,8 +14,9 @@ sample, at most those of the column.
 
 Settings (levels, remasking, divergence-free term, correctors; never a temperature) are those with
 the lowest distance of 100 samples at seed 100 from the networks of the largest budget, a choice for
-each sampler and NFE, up to 128 NFE; at more NFE the choice at 128 stands. The table is seed 0. Rows
-that are in the folder already are not measured again.
+each sampler and NFE, up to 128 NFE; at more NFE the choice at 128 stands. Those distances are to
+training digits, never to the table's test digits. The table is seed 0. Rows that are in the folder
+already are not measured again.
 
 Expected before measuring: at 8 NFE all are far from the floor and the uniform ones nearest, since
 they may still change a site; MDLM stalls, since its errors stay; ReMDM and our chain gain most from
@@ -85,7 +86,7 @@ class Table:
             generator = torch.Generator().manual_seed(TUNING_SEED)
             count = min(TUNING_COUNT, self.count)
             z, _ = setting.draw(kernel, count, self.case.shape, nfe, generator)
-            found.append(self.measures.looks(z)["Frechet"])
+            found.append(self.measures.tuning_distance(z))
         return able[found.index(min(found))]
 
     def row(self, sampler: Sampler, setting: Setting, budget: int, nfe: int) -> dict[str, Any]:

@@ -346,6 +346,13 @@ def test_levels_become_ink_at_the_threshold():
     assert set(binary.measures(20, most=100).looks((z >= 8).long())) == set(measures.looks(z))
 
 
+def test_settings_are_chosen_beside_training_digits_and_measured_beside_test_digits():
+    measures = cases.CASES["binarized-mnist"].measures(20, most=100)
+    trained_on = cases.examples("binarized_mnist")[torch.arange(100)]
+    assert measures.tuning_distance(trained_on) == pytest.approx(0, abs=1e-6)
+    assert measures.looks(trained_on)["Frechet"] > 0.1
+
+
 def test_a_network_of_another_seed_or_for_holds_is_another_job():
     first = Job("moby-characters", "uniform", 2, head=True)
     other = first._replace(seed=1, holds=(0.4, 0.9))
