@@ -37,12 +37,12 @@ from benchmarks import report
 from benchmarks.laws import Law, patch_law, random_law
 from benchmarks.peers import samplers
 from benchmarks.peers.samplers import LEVELS, Step
+from benchmarks.peers.settings import CAPPED, HOLDS, LOOPED, RESCALED
 from benchmarks.tabular import posterior
 from discrete_ca.corruption import Absorbing, Corruption, Uniform
 from discrete_ca.diagnostics import exact
 
 NFES = (2, 4, 8, 32, 128, 512)
-HOLDS = (0.5, 0.85)
 MOST_STEPS, MOST_CACHED = 1024, 8
 """Of a cached run: steps, and evaluations, which are no more than there are sites."""
 
@@ -186,7 +186,7 @@ def _loop() -> list[Setting]:
                 peer, "absorbing", partial(samplers.remdm_loop, eta=eta, shown=shown), False
             ),
         )
-        for eta, shown in product((0.02, 0.1, 0.5), (0.9, 0.7))
+        for eta, shown in product(LOOPED, (0.9, 0.7))
     ]  # fmt: skip
 
 
@@ -214,8 +214,8 @@ def grids() -> Iterator[tuple[str, list[Setting]]]:
     yield "D3PM, absorbing", _leveled("absorbing", {"": partial(samplers.d3pm, absorbing)})
     yield "MDLM", _leveled("absorbing", {"": samplers.mdlm})
     yield "MDLM, cached", _leveled("absorbing", {"": samplers.mdlm}, cached=True)
-    yield "ReMDM-cap", _by_eta(samplers.capped, 0.01, 0.05, 0.2, 0.5)
-    yield "ReMDM-rescale", _by_eta(samplers.rescaled, 0.05, 0.2, 0.5, 1.0)
+    yield "ReMDM-cap", _by_eta(samplers.capped, *CAPPED)
+    yield "ReMDM-rescale", _by_eta(samplers.rescaled, *RESCALED)
     yield "ReMDM-loop", _loop()
     yield "flow-matching, masked source", _flow("absorbing", [0.0, 0.0, 1.0])
     for hold, metropolis in product(HOLDS, (False, True)):

@@ -19,6 +19,10 @@ from benchmarks.peers import flow, samplers, schedulers
 from benchmarks.peers.samplers import LEVELS, Step
 
 HOLDS = (0.5, 0.85)
+CAPPED = (0.01, 0.02, 0.1, 0.3, 1.0)
+RESCALED = (0.02, 0.05, 0.1, 0.2, 0.5)
+LOOPED = (0.01, 0.02, 0.05, 0.1, 0.3, 0.5)
+"""η of ReMDM-cap (at 1 all that it may, where ReMDM-rescale at 1 is the same), -rescale, -loop."""
 
 Kernel = dca.CategoricalNoiseKernel
 Shape = tuple[int, ...]
@@ -133,9 +137,7 @@ def _loop() -> list[Setting]:
     def steps(eta: float, kernel: Kernel, count: int) -> list[Step]:
         return samplers.remdm_loop(count, eta)
 
-    return [
-        Setting(f"η {eta:g}", partial(peer, partial(steps, eta), False)) for eta in (0.02, 0.1, 0.3)
-    ]
+    return [Setting(f"η {eta:g}", partial(peer, partial(steps, eta), False)) for eta in LOOPED]
 
 
 def _flow() -> list[Setting]:
@@ -173,8 +175,8 @@ def peers() -> Iterator[Sampler]:
     yield Sampler("flow-matching, uniform source", "uniform", _flow())
     yield Sampler("MDLM (D3PM, absorbing)", "absorbing", _leveled({"": mdlm}))
     yield Sampler("MDLM, cached", "absorbing", _leveled({"": mdlm}, ("linear",), cached=True))
-    yield Sampler("ReMDM-cap", "absorbing", _by_eta(samplers.capped, 0.02, 0.1, 0.3))
-    yield Sampler("ReMDM-rescale", "absorbing", _by_eta(samplers.rescaled, 0.2, 0.5, 1.0))
+    yield Sampler("ReMDM-cap", "absorbing", _by_eta(samplers.capped, *CAPPED))
+    yield Sampler("ReMDM-rescale", "absorbing", _by_eta(samplers.rescaled, *RESCALED))
     yield Sampler("ReMDM-loop", "absorbing", _loop())
     yield Sampler("flow-matching, masked source", "absorbing", _flow())
     yield Sampler("diffusers, AmusedScheduler", "absorbing", _amused())

@@ -136,6 +136,7 @@ SAMPLERS = {
     "d3pm, absorbing": (Absorbing, samplers.d3pm(Absorbing(K), LEVELS)),
     "mdlm": (Absorbing, samplers.mdlm(LEVELS)),
     "remdm-cap": (Absorbing, samplers.capped(LEVELS, 0.2)),
+    "remdm-cap, all that it may": (Absorbing, samplers.capped(LEVELS, 1.0)),
     "remdm-rescale": (Absorbing, samplers.rescaled(LEVELS, 0.7)),
     "remdm-loop": (Absorbing, samplers.remdm_loop(9, 0.1)),
 }
