@@ -72,6 +72,8 @@ def _parse(given: list[str]) -> Any:
     from discrete_ca.cli.sharing import Push, Recipes
     from discrete_ca.cli.training import Train
 
+    if given[:1] == ["bench"] and given[1:] and not given[1].startswith("-"):
+        return Bench(given[1], tuple(given[2:]))  # which parses its options itself
     run, given = _config(given)
     kinds: tuple[Any, ...] = (
         Train, Sample, Variants, Inpaint, Explore, Eval, Exact, Info, Push, Recipes, Demo, Bench,

@@ -177,30 +177,38 @@ class Demo:
 
 @dataclass(frozen=True)
 class Bench:
-    """Run the benchmarks, from a checkout of the project."""
+    """List the benchmarks, or run one, from a checkout of the project."""
 
-    names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Which, such as peers or exact_law; none for all."""
-    full: bool = False
-    """The whole, for hours; else the quick form."""
+    name: Annotated[
+        str, tyro.conf.Positional, tyro.conf.arg(metavar="[NAME]", help_behavior_hint="")
+    ] = ""
+    """Which, such as text or peers.exact; without a name they are listed."""
+    options: Annotated[
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="[ITS OPTIONS]", help_behavior_hint=""),
+    ] = ()
+    """All that stands after the name, as for python -m benchmarks.NAME: --quick is the quick form,
+    --help shows the benchmark's own."""
 
     def __call__(self) -> None:
         """Do it."""
-        import importlib.util
+        import importlib
         import os
-        import pkgutil
-        import runpy
         import sys
 
         sys.path.insert(0, os.getcwd())
-        if importlib.util.find_spec("benchmarks") is None:
-            raise ConfigError("bench needs the folder benchmarks/; run it in a checkout")
-        import benchmarks
-
-        there = {found.name for found in pkgutil.iter_modules(benchmarks.__path__)} - {"__main__"}
-        for name in self.names:
-            if name not in there:
-                raise ConfigError(unknown_name("benchmark", name, sorted(there)))
-        for module in [f"benchmarks.{name}" for name in self.names] or ["benchmarks"]:
-            sys.argv = [module] if self.full else [module, "--quick"]
-            runpy.run_module(module, run_name="__main__")
+        try:
+            from benchmarks import NAMES, PARTS, about
+        except ImportError:
+            raise ConfigError(f"bench needs the folder benchmarks/, which is not in {os.getcwd()}; "
+                              "run it in a checkout of the project") from None  # fmt: skip
+        names = [*NAMES, *PARTS]
+        if not self.name:
+            for name in sorted(names):
+                console.print(f"{name:18}{about(name)}")
+        elif self.name not in names:
+            raise ConfigError(unknown_name("benchmark", self.name, names))
+        else:
+            sys.argv = [f"discrete-ca bench {self.name}", *self.options]  # its help says so
+            importlib.import_module(f"benchmarks.{self.name}").main([*self.options])

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import sys
 
 import numpy as np
 import pytest
@@ -293,19 +292,6 @@ def test_mistyped_arguments_are_named_in_one_line(words, message, capsys, tmp_pa
 def test_help_is_shown(capsys):
     assert main(["--help"]) == 0
     assert "train" in capsys.readouterr().out
-
-
-def test_bench_runs_what_it_is_named(capsys, monkeypatch):
-    ran = []
-    monkeypatch.setattr("runpy.run_module", lambda name, **_: ran.append((name, sys.argv[1:])))
-    monkeypatch.setattr(sys, "argv", ["pytest"])
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    assert run("bench", "peers", "cost") == 0 and run("bench", "--full") == 0
-    assert ran == [
-        ("benchmarks.peers", ["--quick"]), ("benchmarks.cost", ["--quick"]), ("benchmarks", [])
-    ]  # fmt: skip
-    assert run("bench", "peer") == 2
-    assert "did you mean 'peers'" in capsys.readouterr().err
 
 
 def test_debug_shows_the_traceback(tmp_path):
