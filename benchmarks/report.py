@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import shlex
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -28,11 +29,19 @@ def parser(description: str | None, quick: str) -> argparse.ArgumentParser:
     return made
 
 
+class Folder(str):
+    """A report's folder that knows the other words of the command line; `parse` makes it."""
+
+    words: Sequence[str] = ()
+
+
 def parse(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
-    """The arguments; the quick form writes to a folder of its own."""
+    """The arguments, the folder as a `Folder`; the quick form writes to one of its own."""
     given = parser.parse_args(argv)
-    if given.quick:
-        given.folder += "/quick"
+    place = argparse.ArgumentParser(add_help=False)
+    place.add_argument("--folder")
+    given.folder = Folder(given.folder + "/quick" * given.quick)
+    given.folder.words = place.parse_known_args(argv)[1]
     return given
 
 
@@ -133,10 +142,20 @@ def spread(
 
 
 def write(name: str, rows: list[dict[str, Any]], folder: str, **settings: Any) -> dict[str, Any]:
-    """Print the rows and write ``folder/name.json``; returns what was written."""
-    found = {"benchmark": name, "settings": settings, "environment": environment(), "rows": rows}
+    """Print the rows and write ``folder/name.json``; returns what was written.
+
+    Args:
+        name: of the benchmark, as a module of this package.
+        rows: the table.
+        folder: where to; one that `parse` gave knows the command line, which is written too.
+        **settings: what the rows were made with.
+    """
+    made: dict[str, Any] = {"benchmark": name}
+    if isinstance(folder, Folder):
+        made["command"] = shlex.join(["python", "-m", f"benchmarks.{name}", *folder.words])
+    made |= {"settings": settings, "environment": environment(), "rows": rows}
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
-    write_json(place / f"{name}.json", found)
+    write_json(place / f"{name}.json", made)
     show(name, rows)
-    return found
+    return made
