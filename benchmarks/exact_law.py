@@ -305,43 +305,53 @@ def jobs(noises: list[str], holds: tuple[float, ...], seeds: tuple[int, ...], pa
 
 
 def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Medians over laws and seeds with quartiles, and the median ratio to denoising."""
+    """Medians over laws and seeds with their quartiles, and of ratios to denoising, law by law."""
     groups: dict[tuple[Any, ...], dict[tuple[str, int], dict[str, Any]]] = {}
     for row in rows:
         key = (row["noise"], row["law"], row["hold"], row["level"], row["method"])
         groups.setdefault(key, {})[row["law"], row["seed"]] = row
     table = []
     for (noise, law, hold, level, method), found in sorted(groups.items(), key=str):
-        tvs = sorted(row["tv"] for row in found.values())
         rival = "limit: denoising" if method in LIMITS else "denoising"
         base = groups.get((noise, law, hold, level, rival), {})
-        ratios = [base[i]["tv"] / row["tv"] for i, row in found.items() if i in base]
-        low, middle, high = quartiles(tvs)
+        seconds = [row.get("seconds", 0.0) for row in found.values()]
         table.append({
             "noise": noise, "law": law, "h": hold, "b": level, "method": method,
-            "TV": middle, "TV quartiles": f"{low:.4f} to {high:.4f}",
-            "closer than denoising (x)": statistics.median(ratios) if ratios else "",
+            **_medians("TV", [row["tv"] for row in found.values()], 4),
+            **_closer("closer than denoising (x)", base, found, "tv"),
             "spectral gap": statistics.median(row["gap"] for row in found.values()),
             **_metropolis(found, base),
             f"TV at {NFE} NFE": statistics.median(row["tv_at_nfe"] for row in found.values()),
-            "training seconds": statistics.median(r.get("seconds", 0.0) for r in found.values()),
+            "training seconds": statistics.median(seconds),
             "parameters": next(iter(found.values())).get("parameters", 0),
-            "runs": len(tvs),
+            "runs": len(found),
         })  # fmt: skip
     return table
 
 
 def _metropolis(found: dict[Any, Any], base: dict[Any, Any]) -> dict[str, Any]:
-    """What Metropolis steps come to, where there were any."""
+    """What Metropolis steps come to, where there were any, beside denoising and the plain chain."""
     rows = {i: row for i, row in found.items() if "metropolis_tv" in row}
     if not rows:
         return {}
-    ratios = [base[i]["tv"] / row["metropolis_tv"] for i, row in rows.items() if i in base]
     return {
-        "Metropolis TV": statistics.median(row["metropolis_tv"] for row in rows.values()),
-        "Metropolis closer than denoising (x)": statistics.median(ratios) if ratios else "",
+        **_medians("Metropolis TV", [row["metropolis_tv"] for row in rows.values()], 4),
+        **_closer("Metropolis closer than denoising (x)", base, rows, "metropolis_tv"),
+        **_closer("Metropolis closer than plain (x)", rows, rows, "metropolis_tv"),
         "Metropolis gap": statistics.median(row["metropolis_gap"] for row in rows.values()),
     }
+
+
+def _closer(name: str, base: dict[Any, Any], rows: dict[Any, Any], tv: str) -> dict[str, Any]:
+    """How many times closer rows are than the plain chains of a base, law by law."""
+    ratios = [base[i]["tv"] / row[tv] for i, row in rows.items() if i in base]
+    return _medians(name, ratios, 2) if ratios else {name: ""}
+
+
+def _medians(name: str, values: list[float], digits: int) -> dict[str, Any]:
+    """Their median, and the quartiles as text."""
+    low, middle, high = quartiles(values)
+    return {name: middle, f"{name} quartiles": f"{low:.{digits}f} to {high:.{digits}f}"}
 
 
 def quartiles(values: list[float]) -> tuple[float, float, float]:

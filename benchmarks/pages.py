@@ -46,25 +46,35 @@ def exact_law(rows: list[Row]) -> Iterator[str]:
     for noise, law, hold in sorted(keys):
         here = [row for row in rows if (row["noise"], row["law"], row["h"]) == (noise, law, hold)]
         refused = any("Metropolis TV" in row for row in here)
-        names = ["", "b", "TV", "quartiles", "times closer", "gap", "TV at 32 NFE"]
-        names += ["TV, Metropolis", "times closer, Metropolis", "gap, Metropolis"] * refused
+        names = ["", "b", "TV", "times closer", "gap", "TV at 32 NFE"]
+        names += ["TV, Metropolis", "times closer", "than plain", "gap"] * refused
         cells = []
         for row in sorted(here, key=lambda row: row["b"]):
-            line = [row["method"], str(row["b"]), *_shown(row, "TV", 4), row["TV quartiles"]]
-            line += _shown(row, "closer than denoising (x)", 2)
+            line = [row["method"], str(row["b"]), _quartered(row, "TV", 4)]
+            line += [_quartered(row, "closer than denoising (x)", 2)]
             line += [*_shown(row, "spectral gap", 3), *_shown(row, "TV at 32 NFE", 4)]
             if refused:
-                line += _shown(row, "Metropolis TV", 4)
-                line += _shown(row, "Metropolis closer than denoising (x)", 2)
+                line += [_quartered(row, "Metropolis TV", 4)]
+                line += [_quartered(row, "Metropolis closer than denoising (x)", 2)]
+                line += [_quartered(row, "Metropolis closer than plain (x)", 2)]
                 line += _shown(row, "Metropolis gap", 3)
             cells.append([*line, f"{row['training seconds']:.0f}"])
         runs = max(row["runs"] for row in here)
         yield f"### {noise} noise, {law} laws, hold {hold}\n\n"
-        yield f"Medians of {runs}, with the quartiles of TV; times closer than denoising (limits: "
-        yield "than its limit); TV at 32 NFE: after as many steps from pure noise; s: seconds of "
-        yield "training a network."
-        yield " Metropolis: the same kernel with such steps.\n\n" if refused else "\n\n"
-        yield table([*names, "s"], cells) + "\n"
+        yield f"Medians of {runs}, in brackets the quartiles; times closer than denoising (limits: "
+        yield "than its limit), ratios law by law; TV at 32 NFE: after as many steps from pure "
+        yield "noise; s: seconds of training a network."
+        if refused:
+            yield " Metropolis: the same kernel with such steps, beside denoising and beside its "
+            yield "own plain chain."
+        yield "\n\n" + table([*names, "s"], cells) + "\n"
+
+
+def _quartered(row: Row, name: str, digits: int) -> str:
+    """A median with its quartiles; of one value, itself."""
+    (median,) = _shown(row, name, digits)
+    spread = row.get(f"{name} quartiles") if row["runs"] > 1 else None
+    return f"{median} ({spread})" if spread else median
 
 
 def _shown(row: Row, name: str, digits: int) -> list[str]:
@@ -256,9 +266,8 @@ def page(folder: Path) -> str:
         report = json.loads(path.read_text(encoding="utf-8"))
         told = {**report["settings"], **report["environment"]}
         settings = ", ".join(f"{name} {value}" for name, value in told.items())
-        parts.append(
-            f"\n## {path.stem}\n\n`python -m benchmarks.{report['benchmark']}`: {settings}.\n\n"
-        )
+        command = report.get("command", f"python -m benchmarks.{report['benchmark']}")
+        parts.append(f"\n## {path.stem}\n\n`{command}`: {settings}.\n\n")
         if path.with_suffix(".png").exists():
             parts.append(f"![{path.stem}, drawn](results/{path.stem}.png)\n\n")
         made = _TABLES.get(report["benchmark"], plain)

@@ -162,7 +162,7 @@ def weighted(weights: Tensor, generator: torch.Generator | None = None) -> Tenso
         Indices, long, shape (...).
 
     Raises:
-        NonFiniteError: for a row that holds NaN or an infinity, or does not sum to more than 0.
+        NonFiniteError: for a row that holds NaN, an infinity or less than 0, or nothing but 0.
 
     Example:
         >>> weighted(torch.tensor([[0.5, 0.0], [0.0, 3.0]]))
@@ -173,7 +173,7 @@ def weighted(weights: Tensor, generator: torch.Generator | None = None) -> Tenso
     u = uniform((rows.shape[0],), rows.device, generator)
 
     def work(rows: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-        return _invert(rows, u)[0], rows.sum(-1)
+        return _invert(rows, u)[0], torch.where(rows.amin(-1) < 0, torch.nan, rows.sum(-1))
 
     index, total = _in_pieces(work, rows, u)
     if not bool((total.isfinite() & (total > 0)).all()):
@@ -241,7 +241,11 @@ def _blocks(weights: Tensor) -> Tensor:
 
 
 def _invert(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """The inverse CDF (N,) of weights (N, K) at u (N,), and where in its step each u fell."""
+    """The inverse CDF (N,) of weights (N, K) at u (N,), and where in its step each u fell.
+
+    On a processor the sums go up from left to right, so that no weight of 0 has a step; a device
+    that sums otherwise may leave it one of a rounding, 1e-16.
+    """
     edges = weights.cumsum(-1, dtype=torch.float64)  # keeps the small ones of float32 weights
     total = edges[:, -1]
     below = torch.nextafter(total, total.new_zeros(()))  # so that rounding reaches no empty step

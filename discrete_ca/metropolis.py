@@ -7,8 +7,8 @@ every state that differs from it at one site,
 
 so that the ratio p_b(y) / p_b(x) of the two ends of a step follows from the read-outs at both: half
 of the sum of the logarithms over the sites that changed, seen from x, less the same seen from y.
-That is exact for an exact denoiser where sites interact in pairs, and right to second order
-otherwise. The proposal y is then taken with probability
+That is exact for an exact denoiser where log p_b has terms of single sites and of pairs, and right
+to second order otherwise. The proposal y is then taken with probability
 
     min(1, p_b(y) p_θ(x|y) / (p_b(x) p_θ(y|x)))
 

@@ -343,9 +343,11 @@ class Schedule:
         holds: tuple[float, float] | None = None,
         unlabelled_share: float = 0.1,
     ) -> Schedule:
-        """The recommended recipe: denoise, then freeze and train the adjustment head by CA.
+        """Contrastive adjustment as recommended: denoise, then freeze and train the head by it.
 
-        The head leaves the read-out alone, so no denoising term is needed (λ = 0).
+        The head leaves the read-out alone, so no denoising term is needed (λ = 0). Where Metropolis
+        steps can be taken, a denoiser that has the whole budget comes closer by them
+        (docs/measurements.md).
 
         Args:
             adjust: share of the budget for the head.
@@ -368,9 +370,14 @@ class Schedule:
 
     @classmethod
     def half_and_half(cls, denoising_weight: float = 0.01) -> Schedule:
-        """Denoise for half of the budget, then adjust all weights."""
+        """Denoise for half of the budget, low levels weighted more, then adjust all weights.
+
+        Args:
+            denoising_weight: λ of the second half.
+        """
+        denoise = Denoising(level_weight=InverseLevel(0.1))
         adjust = ContrastiveAdjustment(denoising_weight=denoising_weight)
-        return cls((Phase(Denoising(), 0.5), Phase(adjust, 0.5)))
+        return cls((Phase(denoise, 0.5), Phase(adjust, 0.5)))
 
     @classmethod
     def of(cls, objective: Objective | Schedule) -> Schedule:

@@ -91,10 +91,29 @@ def test_the_table_pairs_methods_with_denoising():
         for method, found in (("denoising", base), ("ours", ours)):
             rows.append({"noise": "uniform", "law": "random", "seed": seed, "hold": 0.5,
                          "level": 0.3, "method": method, "tv": found, "gap": 0.1,
+                         "metropolis_tv": 0.05, "metropolis_gap": 0.09,
                          "tv_at_nfe": 0.2})  # fmt: skip
     table = {row["method"]: row for row in exact_law.summarise(rows)}
-    assert table["ours"]["TV"] == 0.1 and table["ours"]["runs"] == 3
-    assert table["ours"]["closer than denoising (x)"] == pytest.approx(2.0)
+    ours = table["ours"]
+    assert ours["TV"] == 0.1 and ours["runs"] == 3
+    assert ours["closer than denoising (x)"] == pytest.approx(2.0)
+    assert ours["closer than denoising (x) quartiles"] == "1.50 to 2.50"
+    assert ours["Metropolis TV"] == 0.05 and ours["Metropolis gap"] == 0.09
+    assert ours["Metropolis closer than denoising (x)"] == pytest.approx(6.0)
+    assert ours["Metropolis closer than denoising (x) quartiles"] == "5.00 to 7.00"
+    assert ours["Metropolis closer than plain (x)"] == pytest.approx(2.0)
+    assert ours["Metropolis closer than plain (x) quartiles"] == "2.00 to 5.00"
+
+
+def test_metropolis_steps_of_the_best_denoiser_are_measured_as_such():
+    law, uniform = random_law(3, sites=3), Uniform(2)
+    kernel = optimum(law, uniform, 0.3, 0.5)
+    plain = exact_law.evaluate(kernel, law, 0.3)
+    refused = exact_law.evaluate_metropolis(kernel, law, 0.3)
+    assert refused["metropolis_tv"] < plain["tv"] / 5
+    assert refused["metropolis_gap"] < plain["gap"]
+    masked = optimum(law, Absorbing(2), 0.3, 0.5)
+    assert exact_law.evaluate_metropolis(masked, law, 0.3) == {}
 
 
 def test_quick_form_writes_its_report(tmp_path, monkeypatch):
