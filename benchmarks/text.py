@@ -126,15 +126,17 @@ class Bench:
         if self.given.quick:
             return sampler.settings[0]
         name = sampler.name.replace("with head", "denoiser")
-        about = {"part": "tuning", "sampler": name, "at most NFE": nfe}
-        tried = self.kept.rows(about, partial(self._tried, sampler, nfe))
+        able = [each for each in sampler.settings if each.least <= nfe]
+        about = {"part": "tuning", "sampler": name, "at most NFE": nfe,
+                 "among": [each.text for each in able]}  # fmt: skip
+        tried = self.kept.rows(about, partial(self._tried, sampler.noise, able, nfe))
         best = min(tried, key=lambda row: row[DIVERGENCE])["setting"]
-        return next(each for each in sampler.settings if each.text == best)
+        return next(each for each in able if each.text == best)
 
-    def _tried(self, sampler: Sampler, nfe: int) -> Iterator[Row]:
-        kernel = self.kernel(sampler.noise, False, TUNING_SEED)
+    def _tried(self, noise: str, settings: list[Setting], nfe: int) -> Iterator[Row]:
+        kernel = self.kernel(noise, False, TUNING_SEED)
         reader = Reader(self.tuning, TUNING_COUNT, TUNING_SEED)
-        for each in sampler.settings:
+        for each in settings:
             generator = torch.Generator().manual_seed(TUNING_SEED)
             z, _ = each.draw(kernel, TUNING_COUNT, self.shape, nfe, generator)
             yield {"setting": each.text, **reader.looks(z)}
@@ -189,6 +191,11 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     if given.quick:
         given.steps, given.seeds, given.count, given.holds = 2, [0], 8, [0.8]
         given.at, given.nfe = [0, 2], [4]
+    needs = {each.name: min(way.least for way in each.settings) for each in samplers(given.holds)}
+    most = max(needs, key=lambda name: needs[name])
+    if min(given.nfe) < needs[most]:
+        allowed = f"{needs[most]} or more, which '{most}' needs"
+        parser.error(f"argument --nfe: was {min(given.nfe)}; allowed: {allowed}")
     bench, rows = Bench(given), []
     for seed in given.seeds:
         reader = Reader(bench.test, given.count, seed)

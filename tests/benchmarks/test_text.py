@@ -61,3 +61,28 @@ def test_the_setting_is_that_of_the_least_divergence(tmp_path, monkeypatch):
 
     settings = [Setting("dull", dull), Setting("text", lambda *_: (real, 4))]
     assert bench.setting(Sampler("any", "uniform", settings), 4).text == "text"
+
+
+def test_settings_that_need_more_evaluations_are_not_tried(tmp_path, monkeypatch):
+    bench = text.Bench(Namespace(quick=False, folder=str(tmp_path), steps=2, count=8, at=[0]))
+    monkeypatch.setattr(bench, "kernel", lambda noise, head, seed: seed)
+    real = bench.tuning[torch.arange(text.TUNING_COUNT)]
+    drawn = []
+
+    def best(kernel, count, shape, nfe, generator):
+        drawn.append(nfe)
+        return real, nfe
+
+    settings = [Setting("dull", lambda *_: (torch.zeros_like(real), 4)), Setting("text", best, 5)]
+    chosen = [bench.setting(Sampler("any", "uniform", settings), nfe).text for nfe in (4, 5)]
+    assert chosen == ["dull", "text"] and drawn == [5]
+    # other settings, such as those of another hold, are not what was tried
+    assert bench.setting(Sampler("any", "uniform", [Setting("new", best)]), 4).text == "new"
+
+
+def test_evaluations_that_a_sampler_has_no_setting_for_are_refused_at_once(capsys, monkeypatch):
+    monkeypatch.setattr(text, "Bench", lambda given: pytest.fail("work was started"))
+    with pytest.raises(SystemExit):
+        text.main(["--nfe", "32", "2"])
+    said = capsys.readouterr().err
+    assert "--nfe: was 2; allowed: 3 or more, which 'chain, denoiser, Metropolis' needs" in said
