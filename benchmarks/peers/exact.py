@@ -254,6 +254,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--nfe", nargs="+", type=int, default=list(NFES))
     parser.add_argument("--laws", nargs="+", choices=LAWS, default=list(LAWS))
     given = report.parse(parser, argv)
+    if min(given.nfe) < 1:
+        parser.error(f"argument --nfe: was {min(given.nfe)}; allowed: 1 or more")
     if given.quick:
         given.nfe, given.laws = [2, 4], ["random"]
     kept, rows = report.Kept("peers.exact", given.folder, anew=given.quick), []
@@ -266,7 +268,10 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
             if able:
                 tried = able[: 2 if given.quick else None]
                 best = partial(best_row, tried, tuning, subjects, nfe)
-                rows += kept.rows({"law": kind, "sampler": name, "at most NFE": nfe}, best)
+                key = {"law": kind, "sampler": name, "at most NFE": nfe}
+                among = {"among": [each.text for each in tried]}
+                found = kept.rows({**key, **among}, best)
+                rows += [{k: v for k, v in row.items() if k not in among} for row in found]
     return report.write("peers.exact", rows, given.folder, laws=given.laws)
 
 

@@ -15,8 +15,8 @@ sample, at most those of the column.
 Settings (levels, remasking, divergence-free term, correctors; never a temperature) are those with
 the lowest distance of 100 samples at seed 100 from the networks of the largest budget, a choice for
 each sampler and NFE, up to 128 NFE; at more NFE the choice at 128 stands. Those distances are to
-training digits, never to the table's test digits. The table is seed 0. Rows that are in the folder
-already are not measured again.
+training digits, never to the table's test digits. The table is seed 0. What the folder already has
+of the same networks, settings and number of samples is not trained, tuned or measured again.
 
 Expected before measuring: at 8 NFE all are far from the floor and the uniform ones nearest, since
 they may still change a site; MDLM stalls, since its errors stay; ReMDM and our chain gain most from
@@ -27,8 +27,11 @@ every step reveals one. Flow-matching is near D3PM and MDLM at the same NFE.
 
 from __future__ import annotations
 
+import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +40,15 @@ import torch
 from benchmarks import report
 from benchmarks.peers import flow, schedulers
 from benchmarks.peers.cases import CASES, examples
-from benchmarks.peers.settings import Kernel, Sampler, Setting, chains, peers
+from benchmarks.peers.settings import LEAST, Kernel, Sampler, Setting, chains, peers
 from benchmarks.peers.training import Job, fit
+from discrete_ca.sealed import tensors_checksum
 
 NFES = (8, 32, 128, 512)
+SEED = 0
 TUNING_SEED, TUNING_COUNT, TUNING_MOST = 100, 100, 128
+
+Row = dict[str, Any]
 
 
 def lacking(sampler: Sampler) -> str:
@@ -53,91 +60,88 @@ def lacking(sampler: Sampler) -> str:
 
 
 class Table:
-    """The measures of one data set.
+    """The measures of one data set, each taken once, though the benchmark was interrupted.
 
     Args:
         name: of the recipe.
-        count: samples a row.
-        folder: where networks are kept.
-        small: tiny networks.
+        given: the arguments.
     """
 
-    def __init__(self, name: str, count: int, folder: Path, small: bool) -> None:
-        self.name, self.case, self.count = name, CASES[name], count
-        self.folder, self.small = folder, small
+    def __init__(self, name: str, given: argparse.Namespace) -> None:
+        self.name, self.given, self.case = name, given, CASES[name]
+        self.budgets = sorted(given.budgets or self.case.budgets, reverse=True)
         self.examples = examples(self.case.source, self.case.quantize)
-        self.measures = self.case.measures(count, most=100 if small else None)
+        self.measures = self.case.measures(given.count, most=100 if given.quick else None)
         self.kernels: dict[Job, Kernel] = {}
+        self.kept = report.Kept(
+            "peers.networks", given.folder, anew=given.quick, samples=given.count
+        )
 
-    def kernel(self, sampler: Sampler, budget: int) -> Kernel:
+    def rows(self) -> Iterator[Row]:
+        """Real data, then every sampler with networks of every budget, the largest first."""
+        real = {**self._key("", "real data", ""), "seed": SEED}
+        yield from self.kept.rows(real, lambda: [self.measures.looks(self.measures.real)])
+        for budget, sampler in product(self.budgets, (*peers(), *chains(self.given.head))):
+            if missing := lacking(sampler):
+                yield {**self._key(budget, sampler.name, ""), "setting": missing}
+                continue
+            for nfe in self.given.nfe:
+                if able := [each for each in sampler.settings if each.least <= nfe]:
+                    yield from self._measured(sampler, self.chosen(sampler, able, nfe), budget, nfe)
+
+    def chosen(self, sampler: Sampler, able: list[Setting], nfe: int) -> Setting:
+        """Of some settings the one with the lowest tuning distance."""
+        if len(able) == 1 or self.given.quick:
+            return able[0]
+        largest, most = self.budgets[0], min(nfe, TUNING_MOST)
+        tuning = {
+            **self._key(largest, sampler.name, most), "seed": TUNING_SEED,
+            "network": self._checksum(sampler, largest), "among": [each.text for each in able],
+        }  # fmt: skip
+        tried = self.kept.rows(tuning, partial(self._tried, sampler, able, largest, most))
+        best = min(tried, key=lambda row: row["tuning distance"])["setting"]
+        return next(each for each in able if each.text == best)
+
+    def _tried(self, sampler: Sampler, able: list[Setting], budget: int, nfe: int) -> Iterator[Row]:
+        kernel, count = self._kernel(sampler, budget), min(TUNING_COUNT, self.given.count)
+        for setting in able:
+            generator = torch.Generator().manual_seed(TUNING_SEED)
+            z, _ = setting.draw(kernel, count, self.case.shape, nfe, generator)
+            yield {"setting": setting.text, "tuning distance": self.measures.tuning_distance(z)}
+
+    def _measured(self, sampler: Sampler, setting: Setting, budget: int, nfe: int) -> list[Row]:
+        """A row: a sampler at most so many evaluations."""
+        key = {
+            **self._key(budget, sampler.name, nfe), "seed": SEED,
+            "network": self._checksum(sampler, budget), "setting": setting.text,
+        }  # fmt: skip
+        return self.kept.rows(key, partial(self._drawn, sampler, setting, budget, nfe))
+
+    def _drawn(self, sampler: Sampler, setting: Setting, budget: int, nfe: int) -> Iterator[Row]:
+        kernel, count = self._kernel(sampler, budget), self.given.count
+        generator = torch.Generator().manual_seed(SEED)
+        begun = time.process_time()
+        z, used = setting.draw(kernel, count, self.case.shape, nfe, generator)
+        seconds = time.process_time() - begun
+        yield {
+            **self.measures.looks(z), "samples a second": count / seconds, "NFE": round(used, 1),
+        }  # fmt: skip
+
+    def _key(self, budget: int | str, sampler: str, nfe: int | str) -> Row:
+        return {
+            "data": self.name, "budget (steps)": budget, "sampler": sampler, "at most NFE": nfe,
+        }  # fmt: skip
+
+    def _kernel(self, sampler: Sampler, budget: int) -> Kernel:
         """The network that a sampler draws from, trained for a budget."""
         job = Job(self.name, sampler.noise, budget, sampler.head)
         if job not in self.kernels:
-            self.kernels[job] = fit(job, self.examples, self.folder, self.small)
+            folder = Path(self.given.folder) / "networks"
+            self.kernels[job] = fit(job, self.examples, folder, self.given.quick)
         return self.kernels[job]
 
-    def chosen(self, sampler: Sampler, budget: int, nfe: int) -> Setting:
-        """The best of its settings on the tuning seed."""
-        able = [each for each in sampler.settings if each.least <= nfe]
-        if len(able) == 1 or self.small:
-            return able[0]
-        kernel, found = self.kernel(sampler, budget), []
-        for setting in able:
-            generator = torch.Generator().manual_seed(TUNING_SEED)
-            count = min(TUNING_COUNT, self.count)
-            z, _ = setting.draw(kernel, count, self.case.shape, nfe, generator)
-            found.append(self.measures.tuning_distance(z))
-        return able[found.index(min(found))]
-
-    def row(self, sampler: Sampler, setting: Setting, budget: int, nfe: int) -> dict[str, Any]:
-        """The measures of a sampler at most so many evaluations."""
-        kernel, generator = self.kernel(sampler, budget), torch.Generator().manual_seed(0)
-        begun = time.process_time()
-        z, used = setting.draw(kernel, self.count, self.case.shape, nfe, generator)
-        seconds = time.process_time() - begun
-        return {
-            "data": self.name, "budget (steps)": budget, "sampler": sampler.name,
-            "at most NFE": nfe, **self.measures.looks(z),
-            "samples a second": self.count / seconds,
-            "NFE": round(used, 1), "setting": setting.text,
-        }  # fmt: skip
-
-
-Rows = dict[tuple[Any, ...], dict[str, Any]]
-"""Rows by data, budget, sampler and NFE."""
-
-
-def key_of(row: dict[str, Any]) -> tuple[Any, ...]:
-    """What tells a row from the others."""
-    return row["data"], row["budget (steps)"], row["sampler"], row["at most NFE"]
-
-
-def fill(rows: Rows, name: str, given: Any, keep: Callable[[dict[str, Any]], None]) -> None:
-    """Add what is missing of a data set, keeping each row as soon as it is there."""
-    table = Table(name, given.count, Path(given.folder) / "networks", given.quick)
-    real = {"data": name, "budget (steps)": "", "sampler": "real data", "at most NFE": ""}
-    if key_of(real) not in rows:
-        keep({**real, **table.measures.looks(table.measures.real)})
-    budgets = sorted(given.budgets or table.case.budgets, reverse=True)
-    largest, settings = budgets[0], dict[tuple[str, int], Setting]()
-    for budget in budgets:
-        for sampler in (*peers(), *chains(given.head)):
-            here = {"data": name, "budget (steps)": budget, "sampler": sampler.name}
-            if missing := lacking(sampler):
-                row = {**here, "at most NFE": "", "setting": missing}
-                rows[key_of(row)] = row
-                continue
-            for nfe in given.nfe:
-                if key_of({**here, "at most NFE": nfe}) in rows:
-                    continue
-                chosen = sampler.name, min(nfe, TUNING_MOST)
-                if chosen not in settings:
-                    earlier = rows.get((name, largest, *chosen), {}).get("setting")
-                    known = [each for each in sampler.settings if each.text == earlier]
-                    settings[chosen] = (
-                        known[0] if known else table.chosen(sampler, largest, chosen[1])
-                    )
-                keep(table.row(sampler, settings[chosen], budget, nfe))
+    def _checksum(self, sampler: Sampler, budget: int) -> str:
+        return tensors_checksum(self._kernel(sampler, budget).state_dict())
 
 
 def main(argv: list[str] | None = None) -> dict[str, Any]:
@@ -149,20 +153,17 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--count", type=int, default=200, help="samples a row")
     parser.add_argument("--no-head", dest="head", action="store_false", help="skip the head's rows")
     given = report.parse(parser, argv)
+    if min(given.nfe) < LEAST:
+        parser.error(f"argument --nfe: was {min(given.nfe)}; allowed: {LEAST} or more")
     if given.quick:
         given.data, given.budgets, given.nfe, given.count = ["binarized-mnist"], [2], [8], 4
-    rows: Rows = {}
-    if not given.quick:  # of an earlier run, which this one goes on with
-        rows |= {key_of(row): row for row in report.appended("peers.networks", given.folder)}
-
-    def keep(row: dict[str, Any]) -> None:
-        rows[key_of(row)] = row
-        report.append("peers.networks", [row], given.folder)
-
-    for name in given.data:
-        fill(rows, name, given, keep)
-    settings = {"samples": given.count, "seed": 0, "tuning seed": TUNING_SEED}
-    return report.write("peers.networks", list(rows.values()), given.folder, **settings)
+    rows = [
+        {name: value for name, value in row.items() if name not in ("samples", "seed", "network")}
+        for name in given.data
+        for row in Table(name, given).rows()
+    ]
+    settings = {"samples": given.count, "seed": SEED, "tuning seed": TUNING_SEED}
+    return report.write("peers.networks", rows, given.folder, **settings)
 
 
 if __name__ == "__main__":

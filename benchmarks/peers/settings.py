@@ -24,6 +24,9 @@ RESCALED = (0.02, 0.05, 0.1, 0.2, 0.5)
 LOOPED = (0.01, 0.02, 0.05, 0.1, 0.3, 0.5)
 """η of ReMDM-cap (at 1 all that it may, where ReMDM-rescale at 1 is the same), -rescale, -loop."""
 
+LEAST = 2
+"""Fewest evaluations that any sampler can do with here."""
+
 Kernel = dca.CategoricalNoiseKernel
 Shape = tuple[int, ...]
 
@@ -35,7 +38,7 @@ class Setting(NamedTuple):
     draw: Callable[[Kernel, int, Shape, int, torch.Generator], tuple[Tensor, float]]
     """From a kernel, the number of samples, their shape, the most NFE and a generator to samples
     and NFE."""
-    least: int = 2
+    least: int = LEAST
     """Fewest evaluations that it can do with."""
 
 

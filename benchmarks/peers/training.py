@@ -101,11 +101,19 @@ class Job(NamedTuple):
 def fit(
     job: Job, examples: DiscreteData, folder: Path, small: bool = False
 ) -> dca.CategoricalNoiseKernel:
-    """The trained kernel; taken from the folder where an earlier run has left it there."""
+    """The trained kernel; taken from the folder where an earlier run has left it there.
+
+    Raises:
+        ValueError: where what is there is a network of other sizes.
+    """
     kernel = job.kernel(examples, small)
     place = folder / f"{job.name}.pt"
     if place.exists():
-        kernel.load_state_dict(torch.load(place, weights_only=True))
+        try:
+            kernel.load_state_dict(torch.load(place, weights_only=True))
+        except RuntimeError as problem:
+            told = f"{place} holds a network of other sizes; remove it to train anew"
+            raise ValueError(told) from problem
         return kernel.eval()
     config, schedule = job.config(small), job.schedule(small)
     train, steps = config.train, job.steps
