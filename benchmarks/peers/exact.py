@@ -8,7 +8,7 @@ the total variation (TV) to the data law, by the number of network evaluations (
 ask the same thing, the exact marginals p(z_i|x) of their noise. A real image has 784 sites, so that
 few NFE a site is the case to look at: 2 and 4 stand beside 8, 32, 128 and 512.
 
-Settings (levels, remasking, correctors: the grids below; never a temperature) are those with the
+Settings (levels, remasking, correctors: those of `choices`; never a temperature) are those with the
 lowest median TV at that NFE on other laws (seeds 100 to 102; patches of the test split), a choice
 for each sampler and NFE, ours too.
 
@@ -29,15 +29,14 @@ from functools import lru_cache, partial
 from itertools import product
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 import discrete_ca as dca
 from benchmarks import report
 from benchmarks.laws import Law, patch_law, random_law
-from benchmarks.peers import samplers
+from benchmarks.peers import grids, samplers
+from benchmarks.peers.grids import HOLDS, Leveled, Ways
 from benchmarks.peers.samplers import LEVELS, Step
-from benchmarks.peers.settings import CAPPED, HOLDS, LOOPED, RESCALED
 from benchmarks.tabular import posterior
 from discrete_ca.corruption import Absorbing, Corruption, Uniform
 from discrete_ca.diagnostics import exact
@@ -98,13 +97,17 @@ class Setting(NamedTuple):
 
 
 def peer(
-    noise: str, steps: Callable[[int], list[Step]], cached: bool, subject: Subject, nfe: int
+    noise: str,
+    steps: Callable[[Corruption, int], list[Step]],
+    cached: bool,
+    subject: Subject,
+    nfe: int,
 ) -> tuple[Tensor, float]:
     """The law of another sampler's output over clean states, and its mean NFE.
 
     Args:
         noise: uniform or absorbing.
-        steps: the sampler, from its number of steps.
+        steps: the sampler, from the noise and its number of steps.
         cached: whether a state that did not change is not asked about again.
         subject: the data law and its denoisers.
         nfe: the most evaluations.
@@ -114,7 +117,7 @@ def peer(
     start = exact.noisy_law(law.p, oracle.corruption, law.shape, 1.0)
     count = samplers.cached_steps(nfe, states[0].numel(), MOST_STEPS) if cached else nfe
     found, changes = samplers.final_law(
-        steps(count), oracle.probs, start, oracle.num_states, law.shape
+        steps(oracle.corruption, count), oracle.probs, start, oracle.num_states, law.shape
     )
     return found[exact.index(states, oracle.num_states)], 1 + changes if cached else nfe
 
@@ -139,55 +142,22 @@ def chain(
     return found, moves * (1 + correctors) + 1
 
 
-def _leveled(
-    noise: str, ways: dict[str, Callable[[list[float]], list[Step]]], cached: bool = False
-) -> list[Setting]:
-    """Settings of samplers that take levels down to 0."""
-
-    def steps(of: Any, levels: Any, count: int) -> list[Step]:
-        made: list[Step] = of(levels(count, 0.0))
-        return made
-
+def _settings(noise: str, ways: Ways, cached: bool = False) -> list[Setting]:
+    most = MOST_CACHED if cached else NFES[-1]
     return [
-        Setting(
-            f"{name}, {text}" if text else name,
-            partial(peer, noise, partial(steps, of, levels), cached),
-            most=MOST_CACHED if cached else NFES[-1],
-        )
-        for (name, levels), (text, of) in product(LEVELS.items(), ways.items())
+        Setting(text, partial(peer, noise, steps, cached), most=most)
+        for text, steps in ways.items()
     ]
 
 
-def _by_eta(of: Callable[..., list[Step]], *values: float) -> list[Setting]:
-    return _leveled("absorbing", {f"η {value:g}": partial(of, eta=value) for value in values})
+def _flow() -> Ways:
+    def steps(power: float, divergence_free: float, noise: Corruption, n: int) -> list[Step]:
+        return samplers.flow_euler(noise.checked_matrix(1.0)[0], n, power, divergence_free)
 
-
-def _flow(noise: str, source: list[float]) -> list[Setting]:
-    p_0 = torch.tensor(source, dtype=torch.float64)
-    return [
-        Setting(
-            f"κ = t^{n:g}, c = {c:g}",
-            partial(
-                peer,
-                noise,
-                partial(samplers.flow_euler, p_0, power=n, divergence_free=c),
-                False,
-            ),
-        )
+    return {
+        f"κ = t^{n:g}, c = {c:g}": partial(steps, n, c)
         for n, c in product((1.0, 2.0), (0.0, 1.0, 4.0))
-    ]
-
-
-def _loop() -> list[Setting]:
-    return [
-        Setting(
-            f"η {eta:g}, α {shown:g}",
-            partial(
-                peer, "absorbing", partial(samplers.remdm_loop, eta=eta, shown=shown), False
-            ),
-        )
-        for eta, shown in product(LOOPED, (0.9, 0.7))
-    ]  # fmt: skip
+    }
 
 
 def _chains(hold: float, metropolis: bool) -> list[Setting]:
@@ -202,22 +172,18 @@ def _chains(hold: float, metropolis: bool) -> list[Setting]:
     ]
 
 
-def grids() -> Iterator[tuple[str, list[Setting]]]:
+def choices() -> Iterator[tuple[str, list[Setting]]]:
     """Each sampler by name with all the settings that it may choose from."""
-    uniform, absorbing = Uniform(2), Absorbing(2)
-    d3pm = partial(samplers.d3pm, uniform)
-    yield (
-        "D3PM, uniform",
-        _leveled("uniform", {"": d3pm, "Eq. 4 as printed": partial(d3pm, joint=True)}),
-    )
-    yield "flow-matching, uniform source", _flow("uniform", [0.5, 0.5])
-    yield "D3PM, absorbing", _leveled("absorbing", {"": partial(samplers.d3pm, absorbing)})
-    yield "MDLM", _leveled("absorbing", {"": samplers.mdlm})
-    yield "MDLM, cached", _leveled("absorbing", {"": samplers.mdlm}, cached=True)
-    yield "ReMDM-cap", _by_eta(samplers.capped, *CAPPED)
-    yield "ReMDM-rescale", _by_eta(samplers.rescaled, *RESCALED)
-    yield "ReMDM-loop", _loop()
-    yield "flow-matching, masked source", _flow("absorbing", [0.0, 0.0, 1.0])
+    d3pm: dict[str, Leveled] = {"": samplers.d3pm}
+    as_printed: dict[str, Leveled] = {"Eq. 4 as printed": partial(samplers.d3pm, joint=True)}
+    yield "D3PM, uniform", _settings("uniform", grids.leveled(d3pm | as_printed))
+    yield "flow-matching, uniform source", _settings("uniform", _flow())
+    yield "D3PM, absorbing", _settings("absorbing", grids.leveled(d3pm))
+    yield "MDLM", _settings("absorbing", grids.mdlm())
+    yield "MDLM, cached", _settings("absorbing", grids.mdlm(), cached=True)
+    for name, ways in grids.remdm(LEVELS, {", α 0.9": 0.9, ", α 0.7": 0.7}):
+        yield name, _settings("absorbing", ways)
+    yield "flow-matching, masked source", _settings("absorbing", _flow())
     for hold, metropolis in product(HOLDS, (False, True)):
         text = "Metropolis" if metropolis else "plain"
         yield f"chain, h = {hold:g}, {text}", _chains(hold, metropolis)
@@ -263,7 +229,7 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         tuning, subjects = ([Subject(law) for law in make()] for make in LAWS[kind])
         if given.quick:
             tuning, subjects = tuning[:1], subjects[:1]
-        for (name, settings), nfe in product(grids(), given.nfe):
+        for (name, settings), nfe in product(choices(), given.nfe):
             able = [each for each in settings if each.least <= nfe <= each.most]
             if able:
                 tried = able[: 2 if given.quick else None]

@@ -9,20 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 import discrete_ca as dca
-from benchmarks.peers import flow, samplers, schedulers
-from benchmarks.peers.samplers import LEVELS, Step
-
-HOLDS = (0.5, 0.85)
-CAPPED = (0.01, 0.02, 0.1, 0.3, 1.0)
-RESCALED = (0.02, 0.05, 0.1, 0.2, 0.5)
-LOOPED = (0.01, 0.02, 0.05, 0.1, 0.3, 0.5)
-"""η of ReMDM-cap (at 1 all that it may, where ReMDM-rescale at 1 is the same), -rescale, -loop."""
+from benchmarks.peers import flow, grids, samplers, schedulers
+from benchmarks.peers.grids import HOLDS, Ways
+from benchmarks.peers.samplers import Step
+from discrete_ca.corruption import Corruption
 
 LEAST = 2
 """Fewest evaluations that any sampler can do with here."""
@@ -62,15 +58,15 @@ def denoiser(kernel: Kernel) -> samplers.Denoiser:
 
 
 def peer(
-    steps: Callable[[Kernel, int], list[Step]], cached: bool,
+    steps: Callable[[Corruption, int], list[Step]], cached: bool,
     kernel: Kernel, count: int, shape: Shape, nfe: int, generator: torch.Generator,
 ) -> tuple[Tensor, float]:  # fmt: skip
     """Samples of another sampler, and their mean NFE."""
     x = kernel.initial(count, shape, generator)
     if cached:
-        made = steps(kernel, samplers.cached_steps(nfe, x[0].numel()))
+        made = steps(kernel.corruption, samplers.cached_steps(nfe, x[0].numel()))
         return samplers.draw_cached(made, denoiser(kernel), x, generator)
-    return samplers.draw(steps(kernel, nfe), denoiser(kernel), x, generator), nfe
+    return samplers.draw(steps(kernel.corruption, nfe), denoiser(kernel), x, generator), nfe
 
 
 def flow_peer(
@@ -109,38 +105,8 @@ def chain(
     return z, info.nfe
 
 
-def _leveled(
-    ways: dict[str, Callable[[Kernel, list[float]], list[Step]]],
-    schedules: tuple[str, ...] = ("linear", "cosine"),
-    cached: bool = False,
-) -> list[Setting]:
-    """Settings of samplers that take levels down to 0."""
-
-    def steps(of: Any, levels: Any, kernel: Kernel, count: int) -> list[Step]:
-        made: list[Step] = of(kernel, levels(count, 0.0))
-        return made
-
-    return [
-        Setting(
-            f"{name}, {text}" if text else name,
-            partial(peer, partial(steps, of, LEVELS[name]), cached),
-        )
-        for name, (text, of) in product(schedules, ways.items())
-    ]
-
-
-def _by_eta(of: Callable[..., list[Step]], *values: float) -> list[Setting]:
-    def way(eta: float) -> Callable[[Kernel, list[float]], list[Step]]:
-        return lambda kernel, levels: of(levels, eta)
-
-    return _leveled({f"η {eta:g}": way(eta) for eta in values}, ("linear",))
-
-
-def _loop() -> list[Setting]:
-    def steps(eta: float, kernel: Kernel, count: int) -> list[Step]:
-        return samplers.remdm_loop(count, eta)
-
-    return [Setting(f"η {eta:g}", partial(peer, partial(steps, eta), False)) for eta in LOOPED]
+def _settings(ways: Ways, cached: bool = False) -> list[Setting]:
+    return [Setting(text, partial(peer, steps, cached)) for text, steps in ways.items()]
 
 
 def _flow() -> list[Setting]:
@@ -167,20 +133,12 @@ def chain_settings(hold: float, metropolis: bool) -> list[Setting]:
 
 def peers() -> Iterator[Sampler]:
     """The other samplers."""
-
-    def d3pm(kernel: Kernel, levels: list[float]) -> list[Step]:
-        return samplers.d3pm(kernel.corruption, levels)
-
-    def mdlm(kernel: Kernel, levels: list[float]) -> list[Step]:
-        return samplers.mdlm(levels)
-
-    yield Sampler("D3PM, uniform", "uniform", _leveled({"": d3pm}))
+    yield Sampler("D3PM, uniform", "uniform", _settings(grids.leveled({"": samplers.d3pm})))
     yield Sampler("flow-matching, uniform source", "uniform", _flow())
-    yield Sampler("MDLM (D3PM, absorbing)", "absorbing", _leveled({"": mdlm}))
-    yield Sampler("MDLM, cached", "absorbing", _leveled({"": mdlm}, ("linear",), cached=True))
-    yield Sampler("ReMDM-cap", "absorbing", _by_eta(samplers.capped, *CAPPED))
-    yield Sampler("ReMDM-rescale", "absorbing", _by_eta(samplers.rescaled, *RESCALED))
-    yield Sampler("ReMDM-loop", "absorbing", _loop())
+    yield Sampler("MDLM (D3PM, absorbing)", "absorbing", _settings(grids.mdlm()))
+    yield Sampler("MDLM, cached", "absorbing", _settings(grids.mdlm(("linear",)), cached=True))
+    for name, ways in grids.remdm(("linear",), {"": 0.9}):
+        yield Sampler(name, "absorbing", _settings(ways))
     yield Sampler("flow-matching, masked source", "absorbing", _flow())
     yield Sampler("diffusers, AmusedScheduler", "absorbing", _amused())
 

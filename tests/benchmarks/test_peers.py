@@ -275,9 +275,9 @@ def test_cached_steps_keep_to_their_evaluations():
 def test_one_site_a_step_is_exact_for_masked_samplers_alone():
     # The reason for which masked samplers win on small laws with an exact denoiser.
     subject = peers_exact.Subject(random_law(0, sites=3))
-    masked = partial(peers_exact.peer, "absorbing", lambda n: samplers.mdlm(linear(n)), True)
+    masked = partial(peers_exact.peer, "absorbing", lambda _, n: samplers.mdlm(linear(n)), True)
     uniform = partial(
-        peers_exact.peer, "uniform", lambda n: samplers.d3pm(Uniform(K), linear(n)), False
+        peers_exact.peer, "uniform", lambda noise, n: samplers.d3pm(noise, linear(n)), False
     )
     (found, used), (other, _) = masked(subject, 8), uniform(subject, 64)
     assert used < 3.001
@@ -381,5 +381,5 @@ def test_the_quick_form_writes_a_row_for_each_sampler(tmp_path, capsys):
     peers_exact.main(["--quick", "--folder", str(tmp_path)])
     written = json.loads((tmp_path / "quick" / "peers.exact.json").read_text(encoding="utf-8"))
     names = {row["sampler"] for row in written["rows"]}
-    assert names == {name for name, _ in peers_exact.grids()}
+    assert names == {name for name, _ in peers_exact.choices()}
     assert all(0 <= row["TV"] <= 1 and row["NFE"] <= row["at most NFE"] for row in written["rows"])

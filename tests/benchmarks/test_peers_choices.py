@@ -141,7 +141,7 @@ def test_the_exact_tables_rows_hold_for_the_settings_they_chose_among(
 
     def run(*shifts):
         settings = [exact.Setting(f"{shift:g}", partial(law, shift)) for shift in shifts]
-        monkeypatch.setattr(exact, "grids", lambda: iter([("one", settings)]))
+        monkeypatch.setattr(exact, "choices", lambda: iter([("one", settings)]))
         return exact.main(["--folder", str(tmp_path), "--laws", "small", "--nfe", "2"])["rows"]
 
     def laws():
