@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import benchmarks
 from benchmarks import NAMES, PARTS, cost
@@ -93,3 +94,27 @@ def test_the_quick_form_of_the_costs(tmp_path, monkeypatch):
     (row,) = json.loads((tmp_path / "quick/cost.json").read_text(encoding="utf-8"))["rows"]
     case = row.pop("case")
     assert case == "images, K = 2" and len(row) == 9 and all(value > 0 for value in row.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "work"), [("fuzz", "fuzz"), ("routes", "fuzz"), ("serving", "stress")]
+)
+def test_quick_forms_whose_work_other_tests_do(name, work, tmp_path, monkeypatch):
+    pytest.importorskip("fastapi")
+    module = importlib.import_module(f"benchmarks.{name}")
+    given = []
+    monkeypatch.setattr(module, work, lambda *words, **_: given.append(words) or {"found": 0})
+    threads = torch.get_num_threads()
+    assert run("bench", name, "--quick", "--folder", tmp_path) == 0
+    torch.set_num_threads(threads)
+    written = json.loads((tmp_path / f"quick/{name}.json").read_text(encoding="utf-8"))
+    assert len(given) == 1 and written["rows"] == [{"found": 0}]
+    assert written["command"] == f"python -m benchmarks.{name} --quick"
+
+
+def test_peers_are_their_parts(monkeypatch):
+    ran = []
+    for name in PARTS:
+        monkeypatch.setattr(f"benchmarks.{name}.main", lambda argv: ran.append(argv))
+    assert run("bench", "peers", "--quick") == 0
+    assert ran == [["--quick"]] * len(PARTS)
