@@ -158,8 +158,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--hold", type=float, default=0.5)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0, help="100 and up: for tuning")
-    parser.add_argument("--passes", type=int, default=4500, help="cost of a network")
-    parser.add_argument("--batch", type=int, default=64, help="examples a network and step")
+    parser.add_argument("--passes", type=int, default=24_000, help="cost of a network")
+    parser.add_argument("--batch", type=int, default=128, help="examples a network and step")
     parser.add_argument(
         "--resume",
         action="store_true",

@@ -1,6 +1,6 @@
 """Text by characters, Moby-Dick: do long chains stay text, and samples beside the neighbours'.
 
-    python -m benchmarks.text [--quick] [--steps 600] [--seeds 0 1 2]
+    python -m benchmarks.text [--quick] [--steps 3000] [--seeds 0 1 2]
 
 Networks of the recipe moby-characters (convolutions, windows of 64 characters, K = 83), each for a
 budget of steps of denoising: a denoiser of uniform noise; the same with an adjustment head by the
@@ -180,9 +180,9 @@ class Bench:
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run it and write its report."""
     parser = report.parser(__doc__, quick="two steps of tiny networks, 8 windows, nothing tuned")
-    parser.add_argument("--steps", type=int, default=600, help="of training, a network's budget")
+    parser.add_argument("--steps", type=int, default=3000, help="of training, a network's budget")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--count", type=int, default=64, help="chains, and samples, a row")
+    parser.add_argument("--count", type=int, default=128, help="chains, and samples, a row")
     parser.add_argument("--levels", type=float, nargs="+", default=[0.3])
     parser.add_argument("--holds", type=float, nargs="+", default=[0.5, 0.8])
     parser.add_argument("--at", type=int, nargs="+", default=[0, 10, 100], help="steps")

@@ -12,9 +12,8 @@ def test_the_recipe_is_the_kernel_that_was_measured():
     found = demo_kernel()
     torch.manual_seed(0)
     net = dca.nn.UNet(2, 2, widths=(64, 96), blocks=1, head_width=16, num_classes=10, known=True)
-    head = dca.nn.AdjustmentHead(2, dims=2)
     noise = dca.corruption.Uniform(2)
-    wanted = dca.CategoricalNoiseKernel(net, noise, hold=0.85, adjustment=head, add_evidence=True)
+    wanted = dca.CategoricalNoiseKernel(net, noise, hold=0.85, add_evidence=True)
     assert (
         found.add_evidence
         and found.hold == wanted.hold == 0.85
@@ -36,5 +35,6 @@ def test_the_table_has_real_digits_in_their_column():
 
 def test_the_recipe_is_the_training_that_was_measured():
     recipe = RunConfig.from_toml(RECIPE)
-    assert build_schedule(recipe.recipe) == dca.Schedule.default(adjust=0.15, unlabelled_share=0.1)
+    denoising = dca.Denoising(level_weight=dca.InverseLevel(0.1), unlabelled_share=0.1)
+    assert build_schedule(recipe.recipe) == dca.Schedule.of(denoising)
     assert recipe.train == dca.TrainConfig(minutes=8.0, batch_size=64)

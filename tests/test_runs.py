@@ -106,10 +106,11 @@ def test_bad_settings_are_refused_by_name(parts, message):
 
 def test_networks_fit_the_data():
     assert isinstance(build_kernel(config(net={"widths": [8]}), IMAGES).net, dca.nn.UNet)
-    kernel = build_kernel(config(kernel={"corruption": "absorbing"}), SEQUENCES)
+    headed = {"kernel": {"corruption": "absorbing"}, "recipe": {"kind": "head"}}
+    kernel = build_kernel(config(**headed), SEQUENCES)
     assert isinstance(kernel.net, dca.nn.MLP) and kernel.net.num_states == 4
     assert isinstance(kernel.adjustment, dca.nn.AdjustmentMLP)
-    assert build_kernel(config(kernel={"head": False}), SEQUENCES).adjustment is None
+    assert build_kernel(config(), SEQUENCES).adjustment is None
     colour = DiscreteData(torch.randint(0, 4, (5, 3, 8, 8)), 4)
     net = build_kernel(config(net={"widths": [8]}, kernel={"corruption": "ordinal"}), colour).net
     assert net.channels == 3
@@ -122,7 +123,7 @@ VOICES = DiscreteData(torch.randint(0, 5, (20, 4, 16)), 5)
 
 def test_networks_fit_sequences():
     for data, channels in ((TOKENS, None), (VOICES, 4)):
-        kernel = build_kernel(config(), data)
+        kernel = build_kernel(config(recipe={"kind": "head"}), data)
         assert isinstance(kernel.net, dca.nn.Transformer) and kernel.net.channels == channels
         assert isinstance(kernel.adjustment, dca.nn.AdjustmentHead) and kernel.adjustment.dims == 1
         assert kernel.told_known
@@ -141,9 +142,9 @@ def test_networks_fit_sequences():
 
 def test_large_vocabularies_have_no_head():
     data = DiscreteData(torch.zeros(4, 16).long(), 2000)
-    with pytest.raises(ConfigError, match="kernel.head was true, but the data have 2000 categ"):
-        build_kernel(config(), data)
-    assert build_kernel(config(kernel={"head": False}), data).adjustment is None
+    with pytest.raises(ConfigError, match="recipe.kind was head, but the data have 2000 categ"):
+        build_kernel(config(recipe={"kind": "head"}), data)
+    assert build_kernel(config(), data).adjustment is None
 
 
 def test_texts(tmp_path):
@@ -181,7 +182,7 @@ def test_a_run_of_text_keeps_its_tokenizer(tmp_path):
 
 def test_users_own_classes_get_what_they_declare():
     here = __name__
-    run = config(net={"kind": f"{here}:Free"}, kernel={"corruption": f"{here}:Leak", "head": False})
+    run = config(net={"kind": f"{here}:Free"}, kernel={"corruption": f"{here}:Leak"})
     kernel = build_kernel(run, SEQUENCES)
     assert isinstance(kernel.net, Free) and isinstance(kernel.corruption, Leak)
     assert kernel.net.logits.shape == (6, 3)
@@ -255,17 +256,17 @@ def test_ordinal_noise_is_as_wide_as_is_said():
 
 
 def test_recipes():
-    for kind, phases in (("default", 2), ("denoising", 1), ("adjustment", 1), ("half", 2)):
+    for kind, phases in (("head", 2), ("denoising", 1), ("adjustment", 1), ("half", 2)):
         found = build_schedule(runs.RecipeConfig(kind=kind, adjust=0.4, denoising_weight=0.5))
         assert len(found.phases) == phases
-    for kind, usual in (("default", 0.3), ("half", 0.5)):
+    for kind, usual in (("head", 0.3), ("half", 0.5)):
         for given, share in ((None, usual), (0.4, 0.4)):
             phases = build_schedule(runs.RecipeConfig(kind=kind, adjust=given)).phases
             assert [phase.share for phase in phases] == [1 - share, share]
     for kind in ("half", "denoising", "renoising"):
         first = build_schedule(runs.RecipeConfig(kind=kind, offset=10.0)).phases[0]
         assert first.objective.level_weight == dca.InverseLevel(10.0)
-    for kind, offset in (("default", 10.0), ("half", 0.0)):
+    for kind, offset in (("head", 10.0), ("half", 0.0)):
         with pytest.raises(ConfigError, match=f"offset was {offset} with recipe.kind {kind}"):
             build_schedule(runs.RecipeConfig(kind=kind, offset=offset))
     half = build_schedule(runs.RecipeConfig(kind="half", denoising_weight=0.5))
@@ -297,7 +298,7 @@ def test_images_that_do_not_fit_a_unet_are_refused_with_what_to_do():
     with pytest.raises(ConfigError, match="net.kind was auto.*set net.patch, or net.kind to mlp"):
         build_kernel(config(), odd)
     assert isinstance(build_kernel(config(net={"patch": 2, "widths": [8]}), odd).net, dca.nn.UNet)
-    kernel = build_kernel(config(net={"kind": "mlp", "width": 8}), odd)
+    kernel = build_kernel(config(net={"kind": "mlp", "width": 8}, recipe={"kind": "head"}), odd)
     assert isinstance(kernel.adjustment, dca.nn.AdjustmentHead)
 
 
@@ -338,9 +339,7 @@ def test_recipes_that_come_with_the_package_can_be_built(name):
     else:
         examples = run.resolved().data.load()
     kernel = build_kernel(run, examples)
-    assert len(build_schedule(run.recipe).phases) == 2
-    if run.kernel.kind == "categorical":
-        assert (kernel.adjustment is not None) == run.kernel.head
+    assert len(build_schedule(run.recipe).phases) == (1 if run.recipe.kind == "denoising" else 2)
     x = kernel.corrupt(examples[torch.tensor([0, 1])], 0.3)
     assert kernel.transition(x, 0.3).log_prob(x).isfinite().all()
 
@@ -561,7 +560,7 @@ def test_evidence_is_added_under_uniform_noise_unless_said(kind, noise, asked, f
 
 
 def test_evidence_of_many_categories_is_asked_for():
-    run = RunConfig(kernel=runs.KernelConfig(head=False))
+    run = RunConfig()
     for k, found in ((256, True), (257, False)):
         examples = DiscreteData(torch.zeros(4, 5, dtype=torch.long), k)
         assert build_kernel(run, examples).add_evidence is found

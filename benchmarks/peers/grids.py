@@ -13,7 +13,7 @@ from discrete_ca.corruption import Corruption
 HOLDS = (0.5, 0.85)
 """Of our chain."""
 CAPPED = (0.01, 0.02, 0.1, 0.3, 1.0)
-RESCALED = (0.02, 0.05, 0.1, 0.2, 0.5)
+RESCALED = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 LOOPED = (0.01, 0.02, 0.05, 0.1, 0.3, 0.5)
 """η of ReMDM-cap (at 1 all that it may, where ReMDM-rescale at 1 is the same), -rescale, -loop."""
 

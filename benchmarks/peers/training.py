@@ -67,13 +67,14 @@ class Job(NamedTuple):
 
     def config(self, small: bool) -> runs.RunConfig:
         """The recipe with this network and noise."""
-        config = runs.RunConfig.from_toml(self.data)
+        config, adjust = runs.RunConfig.from_toml(self.data), real_data.CASES[self.data].adjust
+        kind, share = ("head", adjust) if self.head else ("denoising", None)
         sizes = {**NET, **real_data.SMALL} if small else NET
         return dataclasses.replace(
             config,
             net=dataclasses.replace(config.net, **sizes),
-            kernel=dataclasses.replace(config.kernel, corruption=self.noise, head=self.head),
-            recipe=dataclasses.replace(config.recipe, holds=self.holds),
+            kernel=dataclasses.replace(config.kernel, corruption=self.noise),
+            recipe=dataclasses.replace(config.recipe, kind=kind, adjust=share, holds=self.holds),
             train=dataclasses.replace(
                 config.train, steps=self.steps, minutes=None, seed=self.seed, progress=False
             ),

@@ -48,10 +48,8 @@ class Kind(NamedTuple):
 
 
 KERNELS = {
-    "categorical": Kind(
-        CategoricalNoiseKernel, False, ("default", "half", "denoising", "adjustment")
-    ),
-    "gaussian": Kind(GaussianNoiseKernel, True, ("half", "denoising", "adjustment")),
+    "categorical": Kind(CategoricalNoiseKernel, False, ("denoising", "head", "half", "adjustment")),
+    "gaussian": Kind(GaussianNoiseKernel, True, ("denoising", "half", "adjustment")),
     "autoregressive": Kind(AutoregressiveKernel, False, ("renoising",)),
 }
 """The kinds of kernels, by name."""
@@ -126,8 +124,8 @@ def _told(config: RunConfig, examples: Examples) -> dict[str, Any]:
     return {
         "num_classes": examples.num_classes if config.net.labels else None,
         "known": True,
-        # in the default recipe the head is told: the denoiser is the same at every hold
-        "hold": config.recipe.holds is not None and config.recipe.kind != "default",
+        # a head is told instead of the network: the denoiser is the same at every hold
+        "hold": config.recipe.holds is not None and config.recipe.kind != "head",
     }
 
 
@@ -166,7 +164,7 @@ def _for_categories(config: RunConfig, examples: DiscreteData | StreamedData) ->
     net = _categorical_net(config, k, noise.num_states, shape, _told(config, examples))
     if not isinstance(net, torch.nn.Module):
         raise ConfigError(f"net was {config.net.kind}; allowed: a torch.nn.Module")
-    headed = config.kernel.head and config.kernel.kind != "autoregressive"
+    headed = config.recipe.kind == "head"
     head = _head(k, shape, config.recipe.holds is not None) if headed else None
     return {
         "net": net, "corruption": noise, "hold": config.kernel.hold,
@@ -218,9 +216,9 @@ def _head(k: int, shape: tuple[int, ...], hold: bool) -> torch.nn.Module:
     """The adjustment head that fits: shared by sites where these are alike."""
     if k > _MOST_OF_A_HEAD:
         raise ConfigError(
-            f"kernel.head was true, but the data have {k} categories; allowed: at most "
-            f"{_MOST_OF_A_HEAD}, since a head reads all of them at every site; set kernel.head to "
-            "false and recipe.kind to half, adjustment or denoising"
+            f"recipe.kind was head, but the data have {k} categories; allowed: at most "
+            f"{_MOST_OF_A_HEAD}, since a head reads all of them at every site; or recipe.kind "
+            "denoising, half or adjustment"
         )
     if _looks_like_images(shape):
         return nn.AdjustmentHead(k, dims=2, hold=hold)
@@ -326,10 +324,10 @@ def build_schedule(config: RecipeConfig) -> Schedule:
     Raises:
         ConfigError: for an unknown recipe, or holds or an offset that it does not have.
     """
-    if config.offset <= 0 or (config.kind == "default" and config.offset != RecipeConfig.offset):
+    if config.offset <= 0 or (config.kind == "head" and config.offset != RecipeConfig.offset):
         raise ConfigError(
             f"recipe.offset was {config.offset} with recipe.kind {config.kind}; allowed: a number "
-            f"> 0, and {RecipeConfig.offset} with default"
+            f"> 0, and {RecipeConfig.offset} with head"
         )
     holds, weight = config.holds, InverseLevel(config.offset)
     told: dict[str, Any] = {"holds": holds, "unlabelled_share": config.unlabelled}
@@ -348,10 +346,10 @@ def build_schedule(config: RecipeConfig) -> Schedule:
         return Schedule((Phase(denoising(), 1 - adjust), Phase(adjustment(), adjust)))
 
     recipes: dict[str, Callable[[], Schedule]] = {
-        "default": lambda: Schedule.default(share(0.3), **told),
         "denoising": lambda: Schedule.of(denoising()),
-        "adjustment": lambda: Schedule.of(adjustment()),
+        "head": lambda: Schedule.default(share(0.3), **told),
         "half": half,
+        "adjustment": lambda: Schedule.of(adjustment()),
         "renoising": lambda: Schedule.of(Renoising(level_weight=weight, **told)),
     }
     if config.kind not in recipes:

@@ -90,7 +90,6 @@ class KernelConfig:
             most 256 categories, which is learned sooner so. Under ordinal noise over many
             categories a state is sure of itself, and what went wrong at a higher level is never
             repaired.
-        head: add an adjustment head, which the default recipe trains.
     """
 
     kind: str = "categorical"
@@ -100,7 +99,6 @@ class KernelConfig:
     hold: float | None = None
     carry_over: bool = True
     add_evidence: bool | None = None
-    head: bool = True
 
 
 @dataclass(frozen=True)
@@ -108,20 +106,21 @@ class RecipeConfig:
     """What is descended.
 
     Args:
-        kind: default (denoise, then the head), denoising, adjustment (contrastive), half (both in
-            turn, all weights), renoising (of the autoregressive kernel).
-        adjust: share of the budget for adjusting: the head in `default`, all weights in `half`;
-            None for 0.3 and 0.5.
+        kind: denoising; head (denoise, then an adjustment head by contrastive adjustment); half
+            (both in turn, all weights); adjustment (contrastive, all weights); renoising (of the
+            autoregressive kernel). Of equal cost the first measured best.
+        adjust: share of the budget for adjusting: the head in `head`, all weights in `half`; None
+            for 0.3 and 0.5.
         denoising_weight: λ, in `adjustment` and `half`.
         offset: weights over levels, of denoising and renoising, are as 1 / (b + offset); 10 for
-            nearly even ones, which suit real numbers. `default` has 0.1.
-        holds: lowest and highest hold to train for; the head (in `default`) or the network is told
+            nearly even ones, which suit real numbers. `head` has 0.1.
+        holds: lowest and highest hold to train for; the head (in `head`) or the network is told
             the hold, and one run then serves all of them. None for the kernel's own alone.
         unlabelled: share of the examples whose label is hidden from a network that is told it, so
             that it can also be run without a label, and guided.
     """
 
-    kind: str = "default"
+    kind: str = "denoising"
     adjust: float | None = None
     denoising_weight: float = 0.01
     offset: float = 0.1

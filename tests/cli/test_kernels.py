@@ -56,16 +56,16 @@ def test_an_autoregressive_kernel_writes_pictures_too(tmp_path):
     assert dca.load_kernel(tmp_path / "run/model").net.shape == (4, 6)
 
 
-@pytest.mark.parametrize("recipe", ["default", "half", "adjustment", "renoising"])
+@pytest.mark.parametrize("recipe", ["head", "half", "adjustment", "renoising"])
 def test_one_run_for_a_range_of_holds(rows, tmp_path, recipe):
-    """The head is told in the default recipe, else the network; the hold at run time matters."""
+    """A head is told where there is one, else the network; the hold at run time matters."""
     writer = ["--kernel", "autoregressive"] if recipe == "renoising" else []
     words = ["--recipe", recipe, "--recipe.holds", 0, 0.9, *writer, *SMALL, *FAST]
     assert run("train", tmp_path / "run", "--data", rows, *words) == 0
     kernel = dca.load_kernel(tmp_path / "run/model")
-    told = kernel.adjustment if recipe == "default" else kernel.net
+    told = kernel.adjustment if recipe == "head" else kernel.net
     assert "hold" in told.accepts
-    assert ("hold" in kernel.net.accepts) == (recipe != "default")
+    assert ("hold" in kernel.net.accepts) == (recipe != "head")
     with torch.no_grad():  # three steps teach little: let what is told matter
         for parameter in told.parameters():
             parameter.normal_(std=0.3)
@@ -77,7 +77,7 @@ def test_one_run_for_a_range_of_holds(rows, tmp_path, recipe):
     assert torch.equal(kernel.transition(x, 0.4, hold=0.9).log_prob(y), by_default)
     read_outs = [kernel.transition(x, 0.4, hold=h).read_out.log_prob(x) for h in (0.1, 0.9)]
     same = torch.equal(*read_outs)  # whole networks may say another z, the others may not
-    assert same == (recipe in ("default", "renoising"))
+    assert same == (recipe in ("head", "renoising"))
     out = tmp_path / "x.npy"
     drawn = []
     for hold in (0.1, 0.9):
@@ -102,12 +102,13 @@ def test_real_numbers_have_holds_too(tmp_path, capsys):
 
 REFUSED = [
     (["--kernel", "autoregressive"],
-     "recipe.kind was default with kernel.kind autoregressive; allowed: renoising"),
+     "recipe.kind was denoising with kernel.kind autoregressive; allowed: renoising"),
     (["--recipe", "renoising"], "recipe.kind was renoising with kernel.kind categorical; allowed"),
     ([*WRITER, "--net", "mlp"], "net was a MLP; allowed: a network that writes sites one after"),
     ([*WRITER, "--net.width", "12"], "net.width was 12 with net.heads = 4"),
     ([*WRITER, "--net.depth", "0"], "net.depth was 0; allowed: >= 1"),
-    (["--recipe.holds", "0.9", "0.1"], "holds was (0.9, 0.1); allowed: (low, high) within [0, 1]"),
+    (["--recipe", "head", "--recipe.holds", "0.9", "0.1"],
+     "holds was (0.9, 0.1); allowed: (low, high) within [0, 1]"),
     (["--recipe", "denoising", "--recipe.holds", "0", "1"], "with recipe.kind denoising; allowed"),
     (["--kernel", "autoregresive"], "did you mean 'autoregressive'"),
 ]  # fmt: skip

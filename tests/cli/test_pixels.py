@@ -33,8 +33,7 @@ def pictures(tmp_path_factory):
 
 COLOUR = {
     "16 levels": ["--data.quantize", "16", "--corruption", "ordinal", "--net.labels"],
-    "256 levels": ["--corruption", "ordinal", "--net.components", "2", "--recipe", "half",
-                   "--kernel.no-head"],
+    "256 levels": ["--corruption", "ordinal", "--net.components", "2", "--recipe", "half"],
     "real": ["--kernel", "gaussian", "--recipe", "half", "--kernel.noise", "preserving"],
 }  # fmt: skip
 
@@ -117,7 +116,7 @@ def test_a_kernel_of_the_users_own_over_real_numbers(tmp_path, monkeypatch):
 def test_256_grey_levels_from_arrays(tmp_path):
     np.save(tmp_path / "grey.npy", np.random.default_rng(2).random((8, 8, 8)))
     words = ["--data", tmp_path / "grey.npy", "--data.quantize", 256, "--corruption", "ordinal"]
-    words += ["--net.components", 1, "--kernel.no-head", "--recipe", "denoising", *SMALL, *FAST]
+    words += ["--net.components", 1, "--recipe", "denoising", *SMALL, *FAST]
     assert run("train", tmp_path / "run", *words) == 0
     assert run("sample", tmp_path / "run", "--count", 2, *FEW, "--out", tmp_path / "s.npy") == 0
     found = np.load(tmp_path / "s.npy")
@@ -127,7 +126,8 @@ def test_256_grey_levels_from_arrays(tmp_path):
 
 
 REFUSED = [
-    (["--kernel", "gaussian"], "recipe.kind was default with kernel.kind gaussian; allowed: half"),
+    (["--kernel", "gaussian", "--recipe", "head"],
+     "recipe.kind was head with kernel.kind gaussian; allowed: denoising, half"),
     (["--kernel", "gaussian", "--recipe", "half", "--data.continuous", "False"],
      "kernel.kind was gaussian, but data.continuous was false"),
     (["--data.continuous", "True"], "kernel.kind was categorical, but data.continuous was true"),
