@@ -248,11 +248,17 @@ def save_module(module: nn.Module, path: str | Path) -> None:
     what was there before.
 
     Raises:
-        CheckpointError: for a path that is a file, or an argument that cannot be saved.
+        CheckpointError: for a path that is a file or the folder of a run, whose kernel it would
+            stand before, or an argument that cannot be saved.
     """
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"path '{folder}' is a file; allowed: a folder")
+    if (folder / MODEL / CONFIG_FILE).exists():
+        raise CheckpointError(
+            f"path '{folder}' holds a run; allowed: another folder, or '{folder / MODEL}' to put "
+            "this in place of the run's kernel"
+        )
     tensors: dict[str, Tensor] = {}
     config = {"format": 1, **describe(module, tensors, "kernel")}
     tensors |= {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}

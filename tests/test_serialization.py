@@ -309,3 +309,11 @@ def test_a_constructor_may_call_itself_what_it_likes():
             this.factor = factor
 
     assert Named(3).config == {"factor": 3}
+
+
+def test_a_kernel_is_not_put_before_that_of_a_run(tmp_path):
+    kernel = dca.CategoricalNoiseKernel(dca.nn.MLP(2, 2, shape=(3,)), dca.corruption.Uniform(2))
+    kernel.save_pretrained(tmp_path / "run" / "model")
+    with pytest.raises(CheckpointError, match="holds a run; allowed: another folder, or .*model"):
+        kernel.save_pretrained(tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["model"]

@@ -117,7 +117,7 @@ class AdjustmentHead(Configured, nn.Module):
         hold: bool = False,
     ) -> None:
         super().__init__()
-        self.accepts = accepted(None, False, hold)
+        self.accepts, self.num_categories = accepted(None, False, hold), num_categories
         if dims not in (0, 1, 2, 3):
             raise ValueError(f"dims was {dims}; allowed: 0, 1, 2, 3")
         if reach not in (0, 1, 2):
@@ -178,7 +178,7 @@ class AdjustmentMLP(Configured, nn.Module):
         hold: bool = False,
     ) -> None:
         super().__init__()
-        self.accepts = accepted(None, False, hold)
+        self.accepts, self.num_categories = accepted(None, False, hold), num_categories
         sites = math.prod(shape)
         self.layers = nn.Sequential(
             nn.Linear(sites * num_features(num_categories, hold), width),

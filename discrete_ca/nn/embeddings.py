@@ -120,8 +120,9 @@ class ConditionEmbedding(nn.Module):
         elif label.shape != b.shape:
             raise ValueError(f"label has shape {tuple(label.shape)}; allowed: {tuple(b.shape)}")
         elif bool((label < -1).any() or (label >= self.num_classes).any()):
+            bad = label[(label < -1) | (label >= self.num_classes)]
             raise ValueError(
-                f"label is out of range; allowed: 0 .. {self.num_classes - 1}, or -1 for none"
+                f"label was {int(bad[0])}; allowed: 0 .. {self.num_classes - 1}, or -1 for none"
             )
         return out + self.label(label % (self.num_classes + 1))
 

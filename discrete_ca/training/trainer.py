@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
+from discrete_ca import checks
 from discrete_ca.errors import CheckpointError, ConfigError, NonFiniteError, unknown_name
 from discrete_ca.kernels import TransitionKernel
 from discrete_ca.objectives import Objective, Phase, Schedule
@@ -86,6 +87,9 @@ class Trainer:
                 raise ConfigError(f"{name} was {getattr(config, name)!r}; allowed: with a folder")
         self.processes = Processes(kernel)
         self.batches = Batches(data, config.batch_size, config.seed)
+        noise = getattr(kernel, "corruption", None)
+        if noise is not None and isinstance(self.batches.source, Tensor):  # data sets have looked
+            checks.states(self.batches.source, noise.num_categories, "data")
         self.parts = self.processes.count * config.accumulate
         if config.batch_size % self.parts:
             raise ConfigError(

@@ -713,3 +713,9 @@ def test_noise_that_changes_things_at_level_0_has_the_networks_read_out():
     kernel = CategoricalNoiseKernel(Smooth(2, 2), Restless(2), hold=0.5)
     x = torch.zeros(1, 3, dtype=torch.long)
     assert kernel.transition(x, 0.0).read_out.log_prob(x) < 0
+
+
+def test_a_head_of_another_number_of_categories_is_refused():
+    net, noise = MLP(3, 3, shape=(4,), width=8), dca.corruption.Uniform(3)
+    with pytest.raises(ValueError, match="adjustment has num_categories = 4; allowed: 3, as Unif"):
+        dca.CategoricalNoiseKernel(net, noise, adjustment=dca.nn.AdjustmentHead(4, dims=1))

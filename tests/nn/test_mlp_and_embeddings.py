@@ -32,7 +32,7 @@ def test_labels():
     embed = ConditionEmbedding(8, num_classes=3)
     b = torch.tensor([0.5, 0.5])
     assert (embed(b, torch.tensor([0, 1])) != embed(b)).any()
-    with pytest.raises(ValueError, match=r"label is out of range; allowed: 0 .. 2"):
+    with pytest.raises(ValueError, match=r"label was 3; allowed: 0 .. 2"):
         embed(b, torch.tensor([0, 3]))
     with pytest.raises(ValueError, match=r"label has shape \(3,\); allowed: \(2,\)"):
         embed(b, torch.tensor([0, 1, 2]))

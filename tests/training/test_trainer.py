@@ -688,3 +688,13 @@ def test_slow_runs_say_early_how_they_go(capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 and lines[1].startswith("100% step 20")
     assert "steps/s" in lines[0] and lines[0].endswith("s left") and "nan" not in lines[0]
+
+
+def test_states_that_the_noise_does_not_know_are_refused_before_work_starts():
+    states = torch.zeros(50, 3, dtype=torch.long)
+    states[37, 1] = 2
+    with pytest.raises(ValueError, match=r"data holds values in \[0, 2\]; allowed: 0 .. 1"):
+        dca.Trainer(
+            dca.CategoricalNoiseKernel(dca.nn.MLP(2, 2, shape=(3,)), dca.corruption.Uniform(2)),
+            dca.Denoising(), states, dca.TrainConfig(steps=1, progress=False),
+        )  # fmt: skip
