@@ -161,8 +161,9 @@ def row(job: Job, found: Found, first: Found) -> dict[str, Any]:
 
 
 def trained(folder: Path, seed: int, quick: bool) -> str:
-    """A run of the demo's recipe in a folder; tiny and hardly trained in the quick form."""
+    """A run of the demo's recipe with a head; tiny and hardly trained in the quick form."""
     config = runs.RunConfig.from_toml(demo.RECIPE)
+    config = real_data.adjusting(config, real_data.CASES[demo.RECIPE])
     train = dataclasses.replace(config.train, seed=seed, progress=False)
     config = dataclasses.replace(config, train=train)
     if quick:
@@ -198,7 +199,7 @@ def tuned(jobs: list[Job], results: Iterator[Found]) -> dict[tuple[str, bool], M
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Run it and write its report."""
     parser = report.parser(__doc__, quick="a tiny kernel, hardly trained, three people, two rounds")
-    parser.add_argument("--run", help="folder of a demo; else a kernel is trained by its recipe")
+    parser.add_argument("--run", help="of the demo's recipe with a head; else one is trained")
     parser.add_argument("--targets", type=int, default=100)
     parser.add_argument("--tuning-targets", type=int, default=16)
     parser.add_argument("--bound", type=int, default=24, help="rounds until people give up")

@@ -14,7 +14,8 @@ Chains that are in the folder already are not run again. A step is one network e
 chains two:
 
 - denoiser: the frozen denoiser's own chain;
-- adjusted: with the head that contrastive adjustment trained;
+- adjusted: with the head that contrastive adjustment trained, of a run that has one (`discrete-ca
+  train --config binarized-mnist --recipe head --recipe.adjust 0.15`);
 - guided: the denoiser's, following the label that it is told more than the data do (g = 0.3);
 - with Metropolis steps: the same, refusing what breaks detailed balance.
 
@@ -39,7 +40,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from benchmarks import report
-from discrete_ca import data, metrics, runs
+from discrete_ca import data, metrics, nn, runs
 from discrete_ca.conditions import Conditions
 from discrete_ca.demo import demo_kernel
 from discrete_ca.kernels import CategoricalNoiseKernel
@@ -122,7 +123,11 @@ class Bench:
         looked = looks(self.judge, real, self.judge.log_probs(real), reference)
         yield {"b": "", "h": "", "method": REAL, "steps": 0, "NFE": "", **looked, "seed": seed}
         methods = {**METHODS, **(TOLD if self.given.told else {})}
-        asked = [name for name in methods if not self.given.methods or name in self.given.methods]
+        asked = [
+            name
+            for name, method in methods.items()
+            if (name in self.given.methods if self.given.methods else self.head or not method.head)
+        ]
         for level, hold, name in product(self.given.levels, self.given.holds, asked):
             key = {"b": level, "h": hold, "method": name, "seed": seed}
             walked = partial(self._walked, digits, reference, level, hold, methods[name], seed)
@@ -173,7 +178,9 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--levels", type=float, nargs="+", default=[0.3, 0.6])
     parser.add_argument("--holds", type=float, nargs="+", default=[0.5, 0.8])
     parser.add_argument("--told", action="store_true", help="tell the chains their labels")
-    parser.add_argument("--methods", nargs="+", choices=[*METHODS, *TOLD], help="default: all")
+    parser.add_argument(
+        "--methods", nargs="+", choices=[*METHODS, *TOLD], help="default: all that the run can"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--compile", action="store_true", help="the network by torch.compile")
     given = report.parse(parser, argv)
@@ -182,10 +189,14 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
         given.seeds = given.seeds[:1]
         torch.manual_seed(0)
         kernel: Any = demo_kernel()
+        kernel.adjustment = nn.AdjustmentHead(2, dims=2)
     elif not Path(given.run).is_dir():
         parser.error(f"run was {given.run}, which is not there; `make demo` makes one")
     else:
         kernel = runs.load_run(given.run).kernel
+    for name in given.methods or ():
+        if kernel.adjustment is None and {**METHODS, **TOLD}[name].head:
+            parser.error(f"methods had {name!r}, but the run has no head; see --help")
     bench = Bench(given, kernel)
     with compiled(kernel, given.compile):
         rows = [row for seed in given.seeds for row in bench.rows(seed)]

@@ -95,6 +95,12 @@ def whole_shapes(pictures: Tensor) -> float:
     return sum(float(distance) <= NEAR for distance in away) / len(away)
 
 
+def adjusting(config: RunConfig, case: Case) -> RunConfig:
+    """A recipe that ends in contrastive adjustment, as its case says."""
+    recipe = dataclasses.replace(config.recipe, kind=case.recipe, adjust=case.adjust)
+    return dataclasses.replace(config, recipe=recipe)
+
+
 def trained(
     config: RunConfig, examples: Examples, schedule: dca.Schedule, **budget: Any
 ) -> tuple[Any, dca.Trainer]:
@@ -140,8 +146,7 @@ def _mean_cost(schedule: dca.Schedule, costs: list[float], by_time: bool) -> flo
 
 def run(name: str, case: Case, config: RunConfig, folder: Path) -> dict[str, Any]:
     """The row of one recipe."""
-    recipe = dataclasses.replace(config.recipe, kind=case.recipe, adjust=case.adjust)
-    config = dataclasses.replace(config, recipe=recipe).resolved()
+    config = adjusting(config, case).resolved()
     examples, _ = config.data.load_parts(config.train.seed)
     assert not isinstance(examples, StreamedData)
     schedule = runs.build_schedule(config.recipe)

@@ -54,6 +54,20 @@ def test_a_run_is_needed(tmp_path, capsys):
     assert "which is not there; `make demo` makes one" in capsys.readouterr().err
 
 
+def test_adjusted_chains_need_a_head(tmp_path, capsys, monkeypatch):
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(digits.runs, "load_run", lambda _: Namespace(kernel=demo_kernel()))
+    monkeypatch.setattr(digits.Bench, "_walked", lambda *_: iter([{"steps": 1, "Frechet": 1.0}]))
+    words = ["--run", str(tmp_path / "run"), "--folder", str(tmp_path), "--chains", "4"]
+    found = digits.main(words)["rows"]
+    assert {row["method"] for row in found} == {
+        "real digits", "denoiser", "denoiser, Metropolis",
+    }  # fmt: skip
+    with pytest.raises(SystemExit):
+        digits.main([*words, "--methods", "adjusted"])
+    assert "methods had 'adjusted', but the run has no head" in capsys.readouterr().err
+
+
 def test_chains_that_are_told_their_label_may_be_guided(tmp_path):
     found = digits.main(["--quick", "--told", "--folder", str(tmp_path)])
     last = {row["method"]: row["NFE"] for row in found["rows"][1:]}
