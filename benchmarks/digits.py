@@ -123,11 +123,8 @@ class Bench:
         looked = looks(self.judge, real, self.judge.log_probs(real), reference)
         yield {"b": "", "h": "", "method": REAL, "steps": 0, "NFE": "", **looked, "seed": seed}
         methods = {**METHODS, **(TOLD if self.given.told else {})}
-        asked = [
-            name
-            for name, method in methods.items()
-            if (name in self.given.methods if self.given.methods else self.head or not method.head)
-        ]
+        able = [name for name in methods if self.head is not None or not methods[name].head]
+        asked = [name for name in able if name in (self.given.methods or able)]
         for level, hold, name in product(self.given.levels, self.given.holds, asked):
             key = {"b": level, "h": hold, "method": name, "seed": seed}
             walked = partial(self._walked, digits, reference, level, hold, methods[name], seed)

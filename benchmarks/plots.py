@@ -176,9 +176,10 @@ def text(rows: list[Row]) -> Figure:
         parts.setdefault(place, []).append(row)
     (floor,), value = parts.pop("real"), "3-gram divergence"
     figure, axes = _sheet(len(parts), across=3, width=4.4)
-    colours = _colours(row["sampler"] for row in rows)
+    colours, ticks = _colours(row["sampler"] for row in rows), []
     for panel, (place, of) in zip(axes, parts.items(), strict=True):
         over = "at most NFE" if place == "samples" else "steps"
+        ticks.append(sorted({row[over] for row in of}))
         for name in dict.fromkeys(row["sampler"] for row in of):
             here = [row for row in of if row["sampler"] == name]
             style = "--" if "MD" in name or "D3PM" in name else "-"
@@ -193,8 +194,7 @@ def text(rows: list[Row]) -> Figure:
             )
     axes[0].set_ylabel(f"{value} to held-out text")
     _finish(figure, axes)
-    for panel, of in zip(axes, parts.values(), strict=True):  # where there is something, alone
-        at = sorted({row["steps" if "steps" in row else "at most NFE"] for row in of})
+    for panel, at in zip(axes, ticks, strict=True):  # where there is something, alone
         panel.set_xticks(at, map(str, at))
     return figure
 

@@ -5,11 +5,11 @@
 Each recipe's network is trained by denoising and then by contrastive adjustment, of a head or of
 all weights, for the recipe's own minutes or those given ("chain"); then by denoising alone, for as
 many steps as cost the same time (a step of each phase is timed beside one of denoising, in
-processor time). Both are sampled by the same annealed chain at
-the same hold, number of network evaluations (NFE) and seed, each class as often where they are
-told, and measured against the same held-out examples; the floor is that of as many real ones.
-Nothing was tuned on the default seed. Samples and runs are written to the folder too, to be looked
-at and gone on with; rows of other recipes that are in the folder already stay in the report.
+processor time). Both are sampled by the same annealed chain at the same hold, number of network
+evaluations (NFE) and seed, each class as often where they are told, and measured against the same
+held-out examples; the floor is that of as many real ones. Nothing was tuned on the default seed.
+Samples and runs are written to the folder too, to be looked at and gone on with; rows of other
+recipes that are in the folder already stay in the report.
 """
 
 from __future__ import annotations

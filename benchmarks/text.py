@@ -44,7 +44,7 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmarks import report
-from benchmarks.peers.settings import Kernel, Sampler, Setting, chain_settings, peers
+from benchmarks.peers.settings import Kernel, Sampler, Setting, chain_settings, nearest, peers
 from benchmarks.peers.training import Job, fit
 from benchmarks.reader import CROSS, DIVERGENCE, Reader
 from discrete_ca.conditions import Conditions
@@ -126,12 +126,11 @@ class Bench:
         if self.given.quick:
             return sampler.settings[0]
         name = sampler.name.replace("with head", "denoiser")
-        able = [each for each in sampler.settings if each.least <= nfe]
+        able = sampler.able(nfe)
         about = {"part": "tuning", "sampler": name, "at most NFE": nfe,
                  "among": [each.text for each in able]}  # fmt: skip
         tried = self.kept.rows(about, partial(self._tried, sampler.noise, able, nfe))
-        best = min(tried, key=lambda row: row[DIVERGENCE])["setting"]
-        return next(each for each in able if each.text == best)
+        return nearest(able, tried, DIVERGENCE)
 
     def _tried(self, noise: str, settings: list[Setting], nfe: int) -> Iterator[Row]:
         kernel = self.kernel(noise, False, TUNING_SEED)

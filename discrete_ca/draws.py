@@ -141,14 +141,10 @@ def categorical(log_weights: Tensor, generator: torch.Generator | None = None) -
         >>> categorical(torch.tensor([[0.0, -torch.inf], [-torch.inf, 0.0]]))
         tensor([0, 1])
     """
-    *batch, num = log_weights.shape
-    rows = log_weights.detach().reshape(-1, num)
-    u = uniform((rows.shape[0],), rows.device, generator)
+    num = log_weights.shape[-1]
     draw = _draw_two if num == 2 else _draw_few if num < _MANY else _draw_many
-    index, highest = draw(rows, u)
-    if not bool(highest.isfinite().all()):
-        raise NonFiniteError("log_weights are not finite; allowed: numbers and -inf, not all -inf")
-    return index.reshape(batch)
+    refused = "log_weights are not finite; allowed: numbers and -inf, not all -inf"
+    return _drawn(draw, log_weights, refused, generator)
 
 
 def weighted(weights: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -168,17 +164,25 @@ def weighted(weights: Tensor, generator: torch.Generator | None = None) -> Tenso
         >>> weighted(torch.tensor([[0.5, 0.0], [0.0, 3.0]]))
         tensor([0, 1])
     """
-    *batch, num = weights.shape
-    rows = weights.detach().reshape(-1, num)
-    u = uniform((rows.shape[0],), rows.device, generator)
+    refused = "weights are no law; allowed: non-negative finite numbers, not all 0"
+    return _drawn(_draw_weighted, weights, refused, generator)
 
-    def work(rows: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-        return _invert(rows, u)[0], torch.where(rows.amin(-1) < 0, torch.nan, rows.sum(-1))
 
-    index, total = _in_pieces(work, rows, u)
-    if not bool((total.isfinite() & (total > 0)).all()):
-        raise NonFiniteError("weights are no law; allowed: non-negative finite numbers, not all 0")
-    return index.reshape(batch)
+def _drawn(
+    draw: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    laws: Tensor,
+    refused: str,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Indices (...) of laws (..., K): `draw` makes them of rows and uniforms, and a number a row.
+
+    Where that number is not finite the row is no law, and refused.
+    """
+    rows = laws.detach().reshape(-1, laws.shape[-1])
+    index, sound = draw(rows, uniform((len(rows),), rows.device, generator))
+    if not bool(sound.isfinite().all()):
+        raise NonFiniteError(refused)
+    return index.reshape(laws.shape[:-1])
 
 
 def _weights(logits: Tensor, highest: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -201,6 +205,14 @@ def _draw_two(rows: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     def work(logits: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
         first, second = logits.double().unbind(-1)
         return (u >= torch.sigmoid(first - second)).long(), torch.maximum(first, second)
+
+    return _in_pieces(work, rows, u)
+
+
+def _draw_weighted(rows: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    def work(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        total = weights.sum(-1).log()  # not finite where the sum is 0, NaN or infinite
+        return _invert(weights, u)[0], torch.where(weights.amin(-1) < 0, torch.nan, total)
 
     return _in_pieces(work, rows, u)
 

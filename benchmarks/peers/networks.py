@@ -40,7 +40,15 @@ import torch
 from benchmarks import report
 from benchmarks.peers import flow, schedulers
 from benchmarks.peers.cases import CASES, examples
-from benchmarks.peers.settings import LEAST, Kernel, Sampler, Setting, chains, peers
+from benchmarks.peers.settings import (
+    LEAST,
+    Kernel,
+    Sampler,
+    Setting,
+    chains,
+    nearest,
+    peers,
+)
 from benchmarks.peers.training import Job, fit
 from discrete_ca.sealed import tensors_checksum
 
@@ -86,7 +94,7 @@ class Table:
                 yield {**self._key(budget, sampler.name, ""), "setting": missing}
                 continue
             for nfe in self.given.nfe:
-                if able := [each for each in sampler.settings if each.least <= nfe]:
+                if able := sampler.able(nfe):
                     yield from self._measured(sampler, self.chosen(sampler, able, nfe), budget, nfe)
 
     def chosen(self, sampler: Sampler, able: list[Setting], nfe: int) -> Setting:
@@ -99,8 +107,7 @@ class Table:
             "network": self._checksum(sampler, largest), "among": [each.text for each in able],
         }  # fmt: skip
         tried = self.kept.rows(tuning, partial(self._tried, sampler, able, largest, most))
-        best = min(tried, key=lambda row: row["tuning distance"])["setting"]
-        return next(each for each in able if each.text == best)
+        return nearest(able, tried, "tuning distance")
 
     def _tried(self, sampler: Sampler, able: list[Setting], budget: int, nfe: int) -> Iterator[Row]:
         kernel, count = self._kernel(sampler, budget), min(TUNING_COUNT, self.given.count)

@@ -6,10 +6,10 @@ of `discrete_ca.sample`. Every read-out is a draw and nothing has a temperature.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -45,6 +45,16 @@ class Sampler(NamedTuple):
     noise: str
     settings: list[Setting]
     head: bool = False
+
+    def able(self, nfe: int) -> list[Setting]:
+        """The settings that can do with so many evaluations."""
+        return [each for each in self.settings if each.least <= nfe]
+
+
+def nearest(able: Sequence[Setting], tried: Iterable[dict[str, Any]], measure: str) -> Setting:
+    """The setting whose trial, a row with its text, has the lowest measure."""
+    best = min(tried, key=lambda row: row[measure])["setting"]
+    return next(each for each in able if each.text == best)
 
 
 def denoiser(kernel: Kernel) -> samplers.Denoiser:

@@ -64,12 +64,7 @@ class CategoricalNoiseKernel(CorruptionKernel):
         super().__init__(net, corruption, hold)
         self.carry_over = carry_over
         self.add_evidence = add_evidence
-        has = getattr(adjustment, "num_categories", corruption.num_categories)
-        if has != corruption.num_categories:
-            raise ValueError(
-                f"adjustment has num_categories = {has}; allowed: {corruption.num_categories}, as "
-                f"{type(corruption).__name__} has"
-            )
+        self._check_size(adjustment, "adjustment", "num_categories")
         self.adjustment = adjustment
         self._head_told_hold = adjustment is not None and "hold" in declared(adjustment, ["hold"])
         if lag is not None and not isinstance(corruption, Absorbing):

@@ -29,12 +29,15 @@ class CorruptionKernel(NetworkKernel):
         super().__init__(net)
         self.corruption = corruption
         self.hold = checks.probability(hold, "hold")
-        for name in ("num_categories", "num_states"):
-            has, needs = getattr(net, name, None), getattr(corruption, name)
-            if has is not None and has != needs:
-                raise ValueError(
-                    f"net has {name} = {has}; allowed: {needs}, as {type(corruption).__name__} has"
-                )
+        self._check_size(net, "net", "num_categories")
+        self._check_size(net, "net", "num_states")
+
+    def _check_size(self, part: nn.Module | None, name: str, size: str) -> None:
+        """Refuse a part of the kernel that is made for another size than the noise has."""
+        has, needs = getattr(part, size, None), getattr(self.corruption, size)
+        if has is not None and has != needs:
+            noise = type(self.corruption).__name__
+            raise ValueError(f"{name} has {size} = {has}; allowed: {needs}, as {noise} has")
 
     def _begin(
         self,

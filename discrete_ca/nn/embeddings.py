@@ -119,10 +119,10 @@ class ConditionEmbedding(nn.Module):
             label = torch.full(b.shape, self.num_classes, device=b.device)
         elif label.shape != b.shape:
             raise ValueError(f"label has shape {tuple(label.shape)}; allowed: {tuple(b.shape)}")
-        elif bool((label < -1).any() or (label >= self.num_classes).any()):
-            bad = label[(label < -1) | (label >= self.num_classes)]
+        elif bool((outside := (label < -1) | (label >= self.num_classes)).any()):
             raise ValueError(
-                f"label was {int(bad[0])}; allowed: 0 .. {self.num_classes - 1}, or -1 for none"
+                f"label was {int(label[outside][0])}; allowed: 0 .. {self.num_classes - 1}, or -1 "
+                "for none"
             )
         return out + self.label(label % (self.num_classes + 1))
 
