@@ -340,6 +340,8 @@ def test_recipes_that_come_with_the_package_can_be_built(name):
         examples = run.resolved().data.load()
     kernel = build_kernel(run, examples)
     assert len(build_schedule(run.recipe).phases) == (1 if run.recipe.kind == "denoising" else 2)
+    if run.kernel.kind == "categorical":
+        assert (kernel.adjustment is not None) == (run.recipe.kind == "head")
     x = kernel.corrupt(examples[torch.tensor([0, 1])], 0.3)
     assert kernel.transition(x, 0.3).log_prob(x).isfinite().all()
 

@@ -66,6 +66,7 @@ def test_what_is_no_benchmark_is_refused(name, capsys):
     assert run("bench", name) == 2
     said = capsys.readouterr().err
     assert f"unknown benchmark '{name}'" in said and all(each in said for each in EVERY)
+    assert name != "peer" or "did you mean 'peers'" in said
 
 
 @pytest.mark.parametrize("words", [(), ("text", "--quick")])
